@@ -1,0 +1,1 @@
+//! Runtime specs out of image configurations.
