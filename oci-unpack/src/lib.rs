@@ -1,1 +1,8 @@
-//! oci-unpack
+//! OCI layers to files and files to layers, with exact whiteouts and nothing outside the root touched.
+#![deny(unsafe_code)]
+
+mod error;
+mod event;
+
+pub use error::{Error, Result};
+pub use event::{Event, Warning};
