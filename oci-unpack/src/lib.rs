@@ -3,6 +3,7 @@
 
 mod error;
 mod event;
+pub mod framing;
 
 pub use error::{Error, Result};
 pub use event::{Event, Warning};
