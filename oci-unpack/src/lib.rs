@@ -1,6 +1,7 @@
 //! OCI layers to files and files to layers, with exact whiteouts and nothing outside the root touched.
 #![deny(unsafe_code)]
 
+pub mod compression;
 mod error;
 mod event;
 pub mod framing;

@@ -26,5 +26,10 @@ pub use limits::FramingLimits;
 pub use reader::{ArchiveReader, Chunk};
 pub use warning::Warning;
 
+/// Whether an archive begins with these bytes: a whole header with a right checksum.
+pub(crate) fn is_header(start: &[u8]) -> bool {
+    start.first_chunk::<BLOCK>().is_some_and(|block| header::Header::new(block).is_ok())
+}
+
 /// The unit of the format: headers are one block, data is padded to whole blocks.
 pub(crate) const BLOCK: usize = 512;
