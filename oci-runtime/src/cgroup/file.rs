@@ -14,7 +14,7 @@ use crate::{Error, Result};
 const READ_CAP: u64 = 1 << 20;
 
 pub(super) fn failed(action: impl Into<String>, path: &Path, source: impl Into<io::Error>) -> Error {
-    Error::Cgroup { action: action.into(), path: path.to_owned(), source: source.into() }
+    Error::io(format!("{} {}", action.into(), path.display()), source)
 }
 
 /// Reads a file of `/proc` or a control file by its absolute path.

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode as FileMode, OFlags};
 
 use super::file;
-use crate::{Error, Result};
+use crate::{Error, Problem, Result};
 
 /// `CGROUP_SUPER_MAGIC` of `linux/magic.h`: a version 1 hierarchy.
 const V1_MAGIC: u64 = 0x0027_e0eb;
@@ -53,7 +53,7 @@ impl Hierarchy {
     /// shows the file system it is listed with (a later mount may hide it).
     ///
     /// # Errors
-    /// [`Error::Cgroup`] when `/proc` cannot be read. A machine without cgroups is not an error: see
+    /// [`Error::Io`] when `/proc` cannot be read. A machine without cgroups is not an error: see
     /// [`Mode::Absent`].
     pub fn detect() -> Result<Self> {
         let mountinfo = file::read_path(Path::new("/proc/self/mountinfo"), MOUNTINFO_CAP)?;
@@ -62,18 +62,13 @@ impl Hierarchy {
     }
 
     /// The pure part of [`detect`](Self::detect): `is_visible(mount point, is v2)` confirms a mount.
-    pub(super) fn parse(
-        mountinfo: &str,
-        own: &str,
-        is_visible: impl Fn(&Path, bool) -> bool,
-    ) -> Self {
+    pub(super) fn parse(mountinfo: &str, own: &str, is_visible: impl Fn(&Path, bool) -> bool) -> Self {
         let mounts: Vec<MountLine> = mountinfo.lines().filter_map(MountLine::parse).collect();
         let mut found = Self { unified: None, v1: Vec::new() };
         for line in own.lines() {
             // proc_pid_cgroup(5): `hierarchy-ID:controller-list:cgroup-path`; the path may hold colons.
             let mut fields = line.splitn(3, ':');
-            let (Some(id), Some(list), Some(path)) = (fields.next(), fields.next(), fields.next())
-            else {
+            let (Some(id), Some(list), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
             };
             let v2 = id == "0" && list.is_empty();
@@ -88,12 +83,8 @@ impl Hierarchy {
                     && is_visible(&mount.point, v2)
             });
             let Some(mount) = mount else { continue };
-            let mut tree = Tree {
-                mount: mount.point.clone(),
-                own: below(&mount.root, path),
-                controllers,
-                v2,
-            };
+            let mut tree =
+                Tree { mount: mount.point.clone(), own: below(&mount.root, path), controllers, v2 };
             if v2 {
                 // Only what the mount's root offers can ever be enabled below it.
                 tree.controllers = file::read_path(&tree.mount.join("cgroup.controllers"), 4096)
@@ -121,9 +112,8 @@ impl Hierarchy {
 
     /// Every controller and the mount point of the tree it is in; named version 1 hierarchies appear as `name=…`.
     pub fn controllers(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.trees().flat_map(|tree| {
-            tree.controllers.iter().map(|name| (name.as_str(), tree.mount.as_path()))
-        })
+        self.trees()
+            .flat_map(|tree| tree.controllers.iter().map(|name| (name.as_str(), tree.mount.as_path())))
     }
 
     /// Where this process itself is, in the tree of `controller`, as an absolute folder.
@@ -232,10 +222,8 @@ impl Place {
     /// runtime-spec config-linux.md, Cgroups Path: an absolute path MUST be taken relative to the mount point, a
     /// relative one MAY be interpreted relative to a place the runtime chooses.
     pub(super) fn parse(path: Option<&Path>, id: &str) -> Result<Self> {
-        let invalid = |reason: &str| Error::Spec {
-            pointer: "/linux/cgroupsPath".to_owned(),
-            reason: reason.to_owned(),
-        };
+        let invalid =
+            |reason: &str| Error::Spec { problems: vec![Problem::new("/linux/cgroupsPath", reason)] };
         let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
             if id.is_empty() || id.contains(['/', '\n', '\0']) {
                 return Err(invalid("the container's id cannot be used as a cgroup name"));
@@ -289,8 +277,7 @@ mod tests {
 40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
 41 31 0:38 / /sys/fs/cgroup/uni\\040fied rw,relatime - cgroup2 cgroup2 rw
 ";
-    const OWN: &str =
-        "9:name=systemd:/\n4:memory:/a/b:c\n3:cpuset:/\n2:cpu,cpuacct:/x\n0::/../elsewhere\n";
+    const OWN: &str = "9:name=systemd:/\n4:memory:/a/b:c\n3:cpuset:/\n2:cpu,cpuacct:/x\n0::/../elsewhere\n";
 
     #[test]
     fn parses_a_hybrid_machine() {

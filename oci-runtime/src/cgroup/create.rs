@@ -1,0 +1,320 @@
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+use rustix::fs::Mode as FileMode;
+use rustix::io::Errno;
+
+use super::file::{Folder, failed};
+use super::hierarchy::{Hierarchy, Mode, Place, Tree};
+use super::settings::{Setting, compile};
+use super::{Cgroup, Node, collect_pids};
+use crate::{Error, Result};
+
+/// Controllers that are enabled on a pure version 2 machine even without a limit, for statistics and later changes.
+const WELCOME: &[&str] = &["cpu", "cpuset", "io", "memory", "pids"];
+/// How often a path is walked anew when a folder on the way is removed meanwhile.
+const ATTEMPTS: u32 = 16;
+
+impl Cgroup {
+    /// Makes the group in every tree and writes the limits.
+    ///
+    /// `path` is `linux.cgroupsPath`: absolute ones start at each tree's root, relative ones below this process's own
+    /// group, and without one the group is `oci-runtime-<id>` there. On version 2, processes of the own group may
+    /// forbid controllers below it (the "no internal processes" rule); the group is then made beside it.
+    ///
+    /// `Ok(None)`: no limit was asked for, no path was given, and this user may not make groups anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for a path that is not well-formed and for every resource in
+    /// [`unsupported`](super::unsupported); [`Error::Unsupported`] when a limit was asked for and the caller may not
+    /// make a group in its controller's tree, or the group of that name has processes already; [`Error::Io`] naming
+    /// the file and the value when the kernel refuses. Folders made until then are removed again.
+    pub fn create(
+        hierarchy: &Hierarchy,
+        id: &str,
+        path: Option<&Path>,
+        resources: Option<&LinuxResources>,
+    ) -> Result<Option<Self>> {
+        let place = Place::parse(path, id)?;
+        let settings = match resources {
+            Some(resources) => {
+                let compiled = compile(resources, hierarchy);
+                if !compiled.problems.is_empty() {
+                    return Err(Error::Spec { problems: compiled.problems });
+                }
+                compiled.settings
+            }
+            None => Vec::new(),
+        };
+        let mut cgroup = Self { nodes: Vec::new() };
+        match cgroup.fill(hierarchy, &place, &settings) {
+            Ok(None) => {}
+            Ok(Some(refusal)) if cgroup.nodes.is_empty() => {
+                return if path.is_some() { Err(refusal) } else { Ok(None) };
+            }
+            Ok(Some(_)) => {}
+            Err(error) => {
+                // The first failure is the one to tell; what cannot be removed stays empty and harmless.
+                let _ = cgroup.remove_folders();
+                return Err(error);
+            }
+        }
+        Ok((!cgroup.nodes.is_empty()).then_some(cgroup))
+    }
+
+    /// Makes the node of each tree. A tree where the caller may not write and that no limit needs is left out; the
+    /// last such refusal is returned.
+    fn fill(&mut self, hierarchy: &Hierarchy, place: &Place, settings: &[Setting]) -> Result<Option<Error>> {
+        let mut refusal = None;
+        for tree in hierarchy.trees() {
+            let wanted: Vec<&Setting> = settings
+                .iter()
+                .filter(|setting| {
+                    let core = setting.controller == "cgroup" && tree.v2;
+                    core || hierarchy.tree_of(&setting.controller) == Some(tree)
+                })
+                .collect();
+            match self.add_node(tree, hierarchy.mode(), place, &wanted) {
+                Ok(()) => {}
+                Err(Failure::NotAllowed { path, error }) => {
+                    let Some(first) = wanted.first() else {
+                        refusal = Some(failed("make cgroup", &path, error));
+                        continue;
+                    };
+                    return Err(Error::Unsupported {
+                        what: format!("the limit {}", first.pointer),
+                        reason: format!(
+                            "this user may not make a cgroup for controller `{}` at {}: {error}",
+                            first.controller,
+                            path.display()
+                        ),
+                    });
+                }
+                Err(Failure::Other(error)) => return Err(error),
+            }
+        }
+        Ok(refusal)
+    }
+
+    fn add_node(
+        &mut self,
+        tree: &Tree,
+        mode: Mode,
+        place: &Place,
+        wanted: &[&Setting],
+    ) -> Result<(), Failure> {
+        let candidates = match place {
+            Place::Absolute(path) => vec![path.clone()],
+            Place::Relative(path) => {
+                let mut all = vec![tree.own.join(path)];
+                // A sibling of the own group, when the own group's processes forbid controllers below it.
+                if let Some(parent) = tree.own.parent().filter(|_| tree.v2 && !wanted.is_empty()) {
+                    all.push(parent.join(path));
+                }
+                all
+            }
+        };
+        let mut last = None;
+        for path in candidates {
+            let mut node = Node {
+                folder: tree.mount.join(&path),
+                controllers: tree.controllers.clone(),
+                v2: tree.v2,
+                created: Vec::new(),
+            };
+            let result = make(tree, mode, &path, wanted, &mut node);
+            let keep = result.is_ok();
+            self.nodes.push(node);
+            match result {
+                Ok(()) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+            if !keep {
+                let _ = self.remove_last();
+            }
+            if !last.as_ref().is_some_and(Failure::is_occupied) {
+                break;
+            }
+        }
+        last.map_or(Ok(()), Err)
+    }
+
+    fn remove_last(&mut self) -> Result<()> {
+        match self.nodes.pop() {
+            Some(node) => Self { nodes: vec![node] }.remove_folders(),
+            None => Ok(()),
+        }
+    }
+}
+
+enum Failure {
+    /// The caller lacks the privilege for this tree.
+    NotAllowed {
+        path: PathBuf,
+        error: io::Error,
+    },
+    Other(Error),
+}
+
+impl Failure {
+    fn new(action: &str, path: &Path, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::NotAllowed { path: path.to_owned(), error }
+            }
+            _ => Self::Other(failed(action, path, error)),
+        }
+    }
+
+    /// A group with processes of its own cannot give controllers to groups below it (`EBUSY`).
+    fn is_occupied(&self) -> bool {
+        matches!(self, Self::Other(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Makes the folders of `path` in `tree`, enables the controllers on the way, and writes the settings.
+fn make(tree: &Tree, mode: Mode, path: &Path, wanted: &[&Setting], node: &mut Node) -> Result<(), Failure> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match make_folders(tree, mode, path, wanted, node) {
+            // Another container's destroy() took an empty folder on the way: go from the top again.
+            Err(Failure::Other(Error::Io { source, .. }))
+                if super::is_gone(&source) && attempt < ATTEMPTS && tree.mount.is_dir() => {}
+            Err(failure) => return Err(failure),
+            Ok(()) => break,
+        }
+    }
+    if node.created.last() != Some(&node.folder) {
+        let mut pids = BTreeSet::new();
+        collect_pids(&node.folder, &mut pids)?;
+        if !pids.is_empty() {
+            return Err(Failure::Other(Error::Unsupported {
+                what: format!("using cgroup {}", node.folder.display()),
+                reason: format!("it exists already and holds {} processes", pids.len()),
+            }));
+        }
+    }
+    let folder = node.open()?;
+    for setting in wanted {
+        write(&folder, node, setting)?;
+    }
+    Ok(())
+}
+
+fn make_folders(
+    tree: &Tree,
+    mode: Mode,
+    path: &Path,
+    wanted: &[&Setting],
+    node: &mut Node,
+) -> Result<(), Failure> {
+    let mut at = tree.mount.clone();
+    for name in path.iter() {
+        let parent_path = at.clone();
+        let parent =
+            Folder::open(&parent_path).map_err(|error| Failure::new("open cgroup", &parent_path, error))?;
+        if tree.v2 {
+            enable(&parent, &parent_path, tree, mode, wanted)?;
+        }
+        at.push(name);
+        if !make_folder(&parent, name, &at)? {
+            continue;
+        }
+        if !node.created.contains(&at) {
+            node.created.push(at.clone());
+        }
+        if !tree.v2 && tree.has("cpuset") {
+            inherit_cpuset(&parent, &at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the folder was made now.
+fn make_folder(parent: &Folder<'_>, name: &OsStr, path: &Path) -> Result<bool, Failure> {
+    match rustix::fs::mkdirat(parent.fd(), name, FileMode::from_raw_mode(0o755)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(Failure::new("make cgroup", path, error.into())),
+    }
+}
+
+/// Writes `cgroup.subtree_control` of one folder on the way, so that the one below it has the controllers.
+fn enable(
+    parent: &Folder<'_>,
+    path: &Path,
+    tree: &Tree,
+    mode: Mode,
+    wanted: &[&Setting],
+) -> Result<(), Failure> {
+    let enabled = parent.read_raw("cgroup.subtree_control").unwrap_or_default();
+    let is_enabled = |name: &str| enabled.split_whitespace().any(|there| there == name);
+    for setting in wanted {
+        if setting.controller == "cgroup" || is_enabled(&setting.controller) {
+            continue;
+        }
+        parent.write_raw("cgroup.subtree_control", &format!("+{}", setting.controller)).map_err(|error| {
+            let file = path.join("cgroup.subtree_control");
+            let what =
+                format!("enable cgroup controller `{}` for {} in", setting.controller, setting.pointer);
+            Failure::new(&what, &file, error)
+        })?;
+    }
+    // On a hybrid machine the unified tree is only for tracking processes; what it holds stays as it is.
+    if mode == Mode::V2 {
+        for name in WELCOME.iter().filter(|name| tree.has(name) && !is_enabled(name)) {
+            // A convenience: statistics will be missing, nothing else.
+            let _ = parent.write_raw("cgroup.subtree_control", &format!("+{name}"));
+        }
+    }
+    Ok(())
+}
+
+/// A new cpuset group of version 1 is empty, and nothing can join it before it has CPUs and memory nodes.
+fn inherit_cpuset(parent: &Folder<'_>, path: &Path) -> Result<(), Failure> {
+    let folder = Folder::open(path).map_err(|error| Failure::new("open cgroup", path, error))?;
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        // `cgroup.clone_children` may have filled it.
+        if !folder.read(file)?.trim().is_empty() {
+            continue;
+        }
+        let value = parent.read(file)?;
+        if !value.trim().is_empty() {
+            folder.write(file, value.trim())?;
+        }
+    }
+    Ok(())
+}
+
+fn write(folder: &Folder<'_>, node: &Node, setting: &Setting) -> Result<(), Failure> {
+    let there = setting.files.iter().find(|(file, _)| folder.has(file));
+    let Some((file, value)) = there else {
+        if setting.optional {
+            return Ok(());
+        }
+        let names: Vec<_> = setting.files.iter().map(|(file, _)| file.as_str()).collect();
+        return Err(Failure::Other(Error::Unsupported {
+            what: format!("the limit {}", setting.pointer),
+            reason: format!(
+                "cgroup controller `{}` has no file {} in {}",
+                setting.controller,
+                names.join(" or "),
+                node.folder.display()
+            ),
+        }));
+    };
+    folder.write_raw(file, value).map_err(|error| {
+        let what = format!("write {value:?} for {} to", setting.pointer);
+        Failure::new(&what, &node.folder.join(file), error)
+    })
+}
