@@ -5,6 +5,7 @@ pub mod compression;
 mod error;
 mod event;
 pub mod framing;
+pub mod pack;
 
 pub use error::{Error, Result};
 pub use event::{Event, Warning};

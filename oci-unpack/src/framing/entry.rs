@@ -29,6 +29,27 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of 0:0, of the time 0, without data; 0755 as a directory, 0777 as a symlink, else 0644.
+    pub fn new(path: impl Into<Vec<u8>>, kind: EntryKind) -> Self {
+        let mode = match kind {
+            EntryKind::Directory => 0o755,
+            EntryKind::Symlink => 0o777,
+            _ => 0o644,
+        };
+        Self {
+            path: path.into(),
+            kind,
+            link: Vec::new(),
+            size: 0,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: Vec::new(),
+            segments: None,
+        }
+    }
+
     /// The bytes of data the archive stores for this entry: less than `size` for a sparse file.
     pub fn stored_size(&self) -> u64 {
         match &self.segments {

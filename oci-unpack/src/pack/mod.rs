@@ -1,0 +1,29 @@
+//! Making layers: a folder, or entries by hand, into a blob that can be made again bit for bit.
+//!
+//! [`pack`] takes a folder. [`LayerWriter`] takes entries one by one, for programs that know what a layer shall
+//! hold. Both compress and hash on the way, in constant memory, and end with a [`PackedLayer`]: the blob's
+//! digest, the diffID, the sizes.
+//!
+//! # What makes a layer reproducible
+//! The same tree and options give the same bytes, wherever the tree lies and whoever packs it:
+//! - names in the order of their bytes, each directory before its children;
+//! - only what a layer means is written: no user names, access times, inode numbers, device numbers of the disk;
+//! - times are whole seconds, because a tree that travelled through other tools has no others; see
+//!   [`PackOptions::nanoseconds`] and [`PackOptions::latest_mtime`];
+//! - holes of sparse files are written as zeros: how a file lies on the disk is not what it is, and not every
+//!   reader of layers knows sparse entries;
+//! - plain ustar headers, with PAX records only for what those cannot hold.
+
+mod header;
+mod layer;
+mod options;
+mod owners;
+mod packed;
+mod walk;
+mod xattrs;
+
+pub use layer::LayerWriter;
+pub use options::PackOptions;
+pub use owners::{IdRange, Owners};
+pub use packed::{PackEvent, PackedLayer};
+pub use walk::{pack, pack_observed};
