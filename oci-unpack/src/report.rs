@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use oci_digest::CancelToken;
+
+use crate::options::Observer;
+use crate::{Error, Event, Result, UnpackOptions, Warning};
+
+/// What an unpacking did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// The layers, lowest first.
+    pub layers: Vec<LayerReport>,
+    /// Warnings over all layers and the final pass, [`Warning::XattrExcluded`] among them.
+    pub warnings: u64,
+}
+
+impl Report {
+    /// The entries of all layers.
+    pub fn entries(&self) -> u64 {
+        self.layers.iter().map(|l| l.entries).sum()
+    }
+
+    /// The bytes of file content of all layers.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(|l| l.bytes).sum()
+    }
+}
+
+/// What one layer held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LayerReport {
+    /// Entries, whiteouts among them.
+    pub entries: u64,
+    /// Bytes of file content, holes included.
+    pub bytes: u64,
+    /// Bytes of the uncompressed archive.
+    pub archive_bytes: u64,
+}
+
+/// Tells the observer, counts, and makes errors of warnings in strict mode.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    observer: Option<Arc<Observer>>,
+    strict: bool,
+    cancel: CancelToken,
+    /// The layer being applied, from 0.
+    pub(crate) layer: usize,
+    pub(crate) warnings: u64,
+}
+
+impl Reporter {
+    pub(crate) fn new(options: &UnpackOptions) -> Self {
+        Self {
+            observer: options.observer.clone(),
+            strict: options.strict,
+            cancel: options.cancel.clone(),
+            layer: 0,
+            warnings: 0,
+        }
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+
+    pub(crate) fn warn(&mut self, path: &[u8], warning: Warning) -> Result<()> {
+        self.warn_about(self.layer, path, warning)
+    }
+
+    pub(crate) fn warn_about(&mut self, layer: usize, path: &[u8], warning: Warning) -> Result<()> {
+        let path = String::from_utf8_lossy(path).into_owned();
+        if self.strict && !matches!(warning, Warning::XattrExcluded { .. }) {
+            return Err(Error::Strict { path, warning });
+        }
+        self.warnings += 1;
+        self.tell(&Event::Warning { layer, path, warning });
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Cancelled`] when the token was raised.
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

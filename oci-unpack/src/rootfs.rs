@@ -1,0 +1,147 @@
+use std::io::{self, Read};
+use std::path::Path;
+
+use oci_digest::{Algorithm, Digest, Hasher};
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::compression::{Decoder, Notice};
+use crate::framing::ArchiveReader;
+use crate::layer::{Budget, apply};
+use crate::report::LayerReport;
+use crate::tree::Tree;
+use crate::{Error, Event, Limits, Report, Result, UnpackOptions, Warning};
+
+/// A folder that layers are applied to one by one, by callers who have the layers' bytes.
+///
+/// Unlike [`unpack`](crate::unpack) it works in the folder itself: after an error the folder is in between, and who
+/// wants all or nothing applies to a folder of their own and renames it. The folder may hold a tree already, whose
+/// files are then what the whiteouts of the first layer hide. Directories get their attributes in
+/// [`finish`](Self::finish), and are 0700 until then.
+///
+/// ```
+/// use oci_unpack::{Rootfs, UnpackOptions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let layer: &[u8] = &[0; 1024]; // an empty archive; it may be compressed, too
+/// let mut rootfs = Rootfs::open(folder.path(), &UnpackOptions::default())?;
+/// rootfs.apply(layer)?;
+/// assert_eq!(rootfs.finish()?.entries(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Rootfs {
+    layers: Layers,
+}
+
+impl Rootfs {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it is not a directory or cannot be worked in.
+    pub fn open(folder: &Path, options: &UnpackOptions) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = open(folder, flags, Mode::empty())
+            .map_err(|e| Error::io(format!("opening {}", folder.display()), e))?;
+        Ok(Self { layers: Layers::new(Tree::new(root, false, options)?, options) })
+    }
+
+    /// Applies one layer, plain or compressed, to the last byte of its stream.
+    ///
+    /// # Errors
+    /// What is wrong with the layer or one of its entries, and what the file system refuses.
+    pub fn apply(&mut self, layer: impl Read) -> Result<LayerReport> {
+        let index = self.layers.report.layers.len();
+        let wrap = |e| Error::Layer { index, source: Box::new(e) };
+        let mut decoder = Decoder::new(layer, None).map_err(wrap)?;
+        self.layers.apply(&mut decoder, None, |decoder| decoder.notices()).map_err(wrap)
+    }
+
+    /// Gives the directories their attributes and times.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn finish(self) -> Result<Report> {
+        self.layers.finish()
+    }
+}
+
+/// One layer after the other, whatever their bytes come from.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    tree: Tree,
+    budget: Budget,
+    limits: Limits,
+    report: Report,
+}
+
+impl Layers {
+    pub(crate) fn new(tree: Tree, options: &UnpackOptions) -> Self {
+        let budget = Budget::new(&options.limits);
+        Self { tree, budget, limits: options.limits.clone(), report: Report::default() }
+    }
+
+    /// Applies a layer's uncompressed bytes and compares their digest, when one is given.
+    pub(crate) fn apply<R: Read>(
+        &mut self,
+        stream: &mut R,
+        diff_id: Option<&Digest>,
+        notices: impl FnOnce(&mut R) -> Vec<Notice>,
+    ) -> Result<LayerReport> {
+        let layer = self.report.layers.len();
+        self.tree.reporter.layer = layer;
+        self.tree.reporter.tell(&Event::LayerStarted { layer });
+        let hasher = match diff_id {
+            Some(digest) => Some(Hasher::new(Algorithm::of(digest)?)),
+            None => None,
+        };
+        let counted = Counted { inner: stream, hasher, bytes: 0, maximum: self.limits.layer_bytes };
+        let mut archive = ArchiveReader::new(counted, &self.limits.framing);
+        let mut report = apply(&mut self.tree, &mut self.budget, &mut archive)?;
+        let Counted { inner, hasher, bytes, .. } = archive.finish()?;
+        report.archive_bytes = bytes;
+        if let (Some(hasher), Some(expected)) = (hasher, diff_id) {
+            let actual = hasher.finish();
+            if actual != *expected {
+                return Err(Error::DiffId {
+                    expected: expected.to_string().into(),
+                    actual: actual.to_string().into(),
+                });
+            }
+        }
+        for notice in notices(inner) {
+            self.tree.reporter.warn(b"", Warning::Format { reason: notice.to_string() })?;
+        }
+        self.tree.reporter.tell(&Event::LayerDone { layer, entries: report.entries, bytes: report.bytes });
+        self.report.layers.push(report);
+        Ok(report)
+    }
+
+    pub(crate) fn finish(self) -> Result<Report> {
+        let reporter = self.tree.finish()?;
+        Ok(Report { warnings: reporter.warnings, ..self.report })
+    }
+}
+
+/// Counts against the limit of a layer, and hashes.
+struct Counted<R> {
+    inner: R,
+    hasher: Option<Hasher>,
+    bytes: u64,
+    maximum: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.bytes += n as u64;
+        if self.bytes > self.maximum {
+            return Err(
+                Error::Limit { limit: "uncompressed bytes of one layer", maximum: self.maximum }.into()
+            );
+        }
+        if let (Some(hasher), Some(read)) = (&mut self.hasher, buf.get(..n)) {
+            hasher.update(read);
+        }
+        Ok(n)
+    }
+}

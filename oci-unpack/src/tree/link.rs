@@ -1,0 +1,66 @@
+use rustix::fs::{AtFlags, linkat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::{Place, Tree};
+use crate::{Error, Result};
+
+/// What became of a hard link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// It is there.
+    Done,
+    /// Its target is not, or not yet.
+    NoTarget,
+}
+
+impl Tree {
+    /// Gives a node another name, in place of whatever has it. Neither last component is followed.
+    pub(crate) fn link(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
+        if self.map.child(target.dir, target.name).is_some() {
+            return Err(Error::entry(&self.path_of(at), "a hard link to a directory"));
+        }
+        let (from, to) = (self.fd(target.dir)?, self.fd(at.dir)?);
+        match linkat(&from, target.name, &to, at.name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(Linked::NoTarget),
+            Err(Errno::EXIST) => return self.link_over(at, target),
+            Err(errno) => return Err(self.failed("linking", at, errno)),
+        }
+        self.map.brought(at.dir, at.name);
+        Ok(Linked::Done)
+    }
+
+    /// The name is taken. Nothing is removed before the new link exists: what is there may hold the target.
+    fn link_over(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
+        let (from, to) = (self.fd(target.dir)?, self.fd(at.dir)?);
+        let look = |fd, name| statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let there = match look(&from, target.name) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Linked::NoTarget),
+            Err(errno) => return Err(self.failed("looking at", target, errno)),
+        };
+        let here = look(&to, at.name).map_err(|e| self.failed("looking at", at, e))?;
+        if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) {
+            // A link to itself, or to another name of its inode: what it asks for is so already.
+            self.map.brought(at.dir, at.name);
+            return Ok(Linked::Done);
+        }
+        let mut number = 0u32;
+        let aside = loop {
+            let aside = format!(".linked-{number}");
+            match linkat(&from, target.name, &to, aside.as_str(), AtFlags::empty()) {
+                Ok(()) => break aside,
+                Err(Errno::EXIST) if number < u32::MAX => number += 1,
+                Err(errno) => return Err(self.failed("linking", at, errno)),
+            }
+        };
+        self.displace(at)?;
+        renameat(&to, aside.as_str(), &to, at.name).map_err(|e| {
+            // The tree is given up anyway; a name that no layer brought shall not stay behind in it.
+            let _ = unlinkat(&to, aside.as_str(), AtFlags::empty());
+            self.failed("linking", at, e)
+        })?;
+        self.map.brought(at.dir, at.name);
+        Ok(Linked::Done)
+    }
+}
