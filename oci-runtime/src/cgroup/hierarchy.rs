@@ -121,9 +121,12 @@ impl Hierarchy {
         self.tree_of(controller).map(|tree| tree.mount.join(&tree.own))
     }
 
-    /// Whether device access can be limited by rules: the version 1 `devices` controller is there.
-    pub fn filters_devices(&self) -> bool {
-        self.v1.iter().any(|tree| tree.has("devices"))
+    /// Whether device access can be limited by rules: the version 1 controller `devices` is mounted writable.
+    pub fn can_limit_devices(&self) -> bool {
+        self.v1.iter().filter(|tree| tree.has("devices")).any(|tree| {
+            rustix::fs::statvfs(&tree.mount)
+                .is_ok_and(|stat| !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+        })
     }
 
     pub(super) fn trees(&self) -> impl Iterator<Item = &Tree> {
@@ -292,7 +295,7 @@ mod tests {
         let unified = found.unified.as_ref().unwrap();
         assert_eq!(unified.mount, Path::new("/sys/fs/cgroup/uni fied"));
         assert_eq!(unified.own, Path::new(""));
-        assert!(!found.filters_devices());
+        assert!(!found.can_limit_devices());
     }
 
     #[test]

@@ -78,15 +78,15 @@ fn bandwidth(cpu: &LinuxCpu, out: &mut Compiled<'_>) {
 /// Version 1 on kernels with `CONFIG_RT_GROUP_SCHED` only. The kernel takes the values only where the cgroups above
 /// have realtime bandwidth to give; it says so with `EINVAL`, which reaches the caller.
 fn realtime(cpu: &LinuxCpu, out: &mut Compiled<'_>) {
-    if let Some(period) = cpu.realtime_period().filter(|&period| period != 0) {
-        if out.only_v1(CPU, "/cpu/realtimePeriod") {
-            out.set(CPU, "/cpu/realtimePeriod", "cpu.rt_period_us", period);
-        }
+    if let Some(period) = cpu.realtime_period().filter(|&period| period != 0)
+        && out.only_v1(CPU, "/cpu/realtimePeriod")
+    {
+        out.set(CPU, "/cpu/realtimePeriod", "cpu.rt_period_us", period);
     }
-    if let Some(runtime) = cpu.realtime_runtime().filter(|&runtime| runtime != 0) {
-        if out.only_v1(CPU, "/cpu/realtimeRuntime") {
-            out.set(CPU, "/cpu/realtimeRuntime", "cpu.rt_runtime_us", runtime);
-        }
+    if let Some(runtime) = cpu.realtime_runtime().filter(|&runtime| runtime != 0)
+        && out.only_v1(CPU, "/cpu/realtimeRuntime")
+    {
+        out.set(CPU, "/cpu/realtimeRuntime", "cpu.rt_runtime_us", runtime);
     }
 }
 

@@ -51,10 +51,10 @@ pub(super) fn compile(memory: &LinuxMemory, out: &mut Compiled<'_>) {
         ("/memory/kernel", memory.kernel(), "memory.kmem.limit_in_bytes"),
         ("/memory/kernelTCP", memory.kernel_tcp(), "memory.kmem.tcp.limit_in_bytes"),
     ] {
-        if let Some(value) = value.filter(|&value| value != 0) {
-            if out.only_v1(C, property) {
-                out.set(C, property, file, value);
-            }
+        if let Some(value) = value.filter(|&value| value != 0)
+            && out.only_v1(C, property)
+        {
+            out.set(C, property, file, value);
         }
     }
     if memory.use_hierarchy() == Some(false) {

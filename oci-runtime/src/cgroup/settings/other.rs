@@ -57,10 +57,10 @@ fn is_page_size(size: &str) -> bool {
 
 /// `linux.resources.network`, which version 2 has not (there it is the work of eBPF and netfilter).
 pub(super) fn network(network: &LinuxNetwork, out: &mut Compiled<'_>) {
-    if let Some(class) = network.class_id() {
-        if out.only_v1("net_cls", "/network/classID") {
-            out.set("net_cls", "/network/classID", "net_cls.classid", class);
-        }
+    if let Some(class) = network.class_id()
+        && out.only_v1("net_cls", "/network/classID")
+    {
+        out.set("net_cls", "/network/classID", "net_cls.classid", class);
     }
     for (index, priority) in network.priorities().iter().flatten().enumerate() {
         let property = format!("/network/priorities/{index}");
