@@ -65,6 +65,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A document of a kind that is not handled, such as a manifest of docker's schema 1, or not what the operation
+    /// is for. Convert it, or ask for something else.
+    #[error("unsupported media type {media_type} of {digest}")]
+    UnsupportedMediaType {
+        /// The digest of the document.
+        digest: Digest,
+        /// Its media type, shortened.
+        media_type: String,
+    },
     /// An index holds no image for the wanted platform.
     #[error("no image for platform {wanted}; available: {available}")]
     NoPlatform {
@@ -126,6 +135,11 @@ impl Error {
         }
     }
 
+    /// An [`Invalid`](Self::Invalid) that shows no more of a value than is useful.
+    pub(crate) fn invalid(what: &'static str, value: &str, reason: impl Into<String>) -> Self {
+        Self::Invalid { what, value: shortened(value), reason: reason.into() }
+    }
+
     /// Whether what was asked for does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
@@ -149,6 +163,14 @@ impl Error {
             ),
             _ => false,
         }
+    }
+}
+
+/// At most 128 characters of a text that came from outside.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(128) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

@@ -25,11 +25,17 @@
 #![forbid(unsafe_code)]
 
 mod cancel;
+pub mod canonical;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod content;
+mod document;
 mod error;
 mod hash;
+pub mod media_type;
 
 pub use cancel::CancelToken;
+pub use document::{Document, MAX_DOCUMENT_BYTES, View};
 pub use error::{Error, Result};
 pub use hash::{Algorithm, HashReader, HashWriter, Hasher, VerifyReader, digest_of};
 pub use oci_spec::image as spec;

@@ -9,11 +9,16 @@
 //! [`VerifyReader`](crate::VerifyReader), or calls [`SourceExt::read`].
 
 mod location;
+mod memory;
+mod referrer;
 mod sink;
 mod source;
 mod store;
+mod tag;
 
 pub use location::Location;
+pub use memory::MemoryStore;
+pub use referrer::Referrer;
 pub use sink::{Content, Sink};
 pub use source::{Source, SourceExt};
 pub use store::Store;
