@@ -116,6 +116,11 @@ impl Hierarchy {
             .flat_map(|tree| tree.controllers.iter().map(|name| (name.as_str(), tree.mount.as_path())))
     }
 
+    /// Where the unified tree is mounted.
+    pub fn unified_mount(&self) -> Option<&Path> {
+        self.unified.as_ref().map(|tree| tree.mount.as_path())
+    }
+
     /// Where this process itself is, in the tree of `controller`, as an absolute folder.
     pub fn own_folder(&self, controller: &str) -> Option<PathBuf> {
         self.tree_of(controller).map(|tree| tree.mount.join(&tree.own))
