@@ -1,1 +1,4 @@
 //! oci-client
+
+#[cfg(feature = "registry")]
+pub mod registry;
