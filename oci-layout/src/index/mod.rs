@@ -1,0 +1,10 @@
+//! index.json: what the layout names. Always edited as the JSON it is, never through typed structs.
+
+mod document;
+mod edit;
+mod kind;
+mod resolve;
+mod tags;
+mod walk;
+
+pub(crate) use document::Document;

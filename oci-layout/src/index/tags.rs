@@ -1,0 +1,174 @@
+use oci_digest::{Descriptor, Digest};
+use rustix::fs::{self, AtFlags};
+use rustix::io::Errno;
+use serde_json::Value;
+
+use super::document::{entry, is_of, tag_of};
+use crate::blobs::BlobName;
+use crate::layout::INDEX;
+use crate::{Error, ImageLayout, Result};
+
+/// The longest tag this crate writes, in bytes.
+const MAX_TAG: usize = 1024;
+
+impl ImageLayout {
+    /// Gives content a tag. A tag that named something else moves: all entries with that name are replaced by one.
+    ///
+    /// The content need not be there; who tags it puts it before.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTag`], and as [`edit_index`](Self::edit_index).
+    pub fn tag(&self, descriptor: &Descriptor, tag: &str) -> Result<()> {
+        self.tag_all(descriptor, &[tag])
+    }
+
+    /// Makes content a root of the layout: under these tags, in one step, or without a tag.
+    pub(crate) fn tag_all(&self, descriptor: &Descriptor, tags: &[&str]) -> Result<()> {
+        for tag in tags {
+            check_tag(tag)?;
+        }
+        let path = self.path().join(INDEX);
+        self.edit(|document| {
+            let entries = document.entries_mut(&path)?;
+            if tags.is_empty() {
+                if entries.iter().any(|other| is_of(other, descriptor.digest())) {
+                    return Ok(false);
+                }
+                entries.push(entry(descriptor, None));
+                return Ok(true);
+            }
+            // Every tag, even after one that changed something.
+            Ok(tags.iter().fold(false, |changed, tag| set_tag(entries, descriptor, tag) || changed))
+        })?;
+        Ok(())
+    }
+
+    /// Takes a tag away, with all entries that have it. `false`: there was none. The content stays.
+    ///
+    /// # Errors
+    /// As [`edit_index`](Self::edit_index).
+    pub fn untag(&self, tag: &str) -> Result<bool> {
+        let path = self.path().join(INDEX);
+        let (changed, _lock) = self.edit(|document| {
+            let entries = document.entries_mut(&path)?;
+            let before = entries.len();
+            entries.retain(|entry| tag_of(entry) != Some(tag));
+            Ok(entries.len() != before)
+        })?;
+        Ok(changed)
+    }
+
+    /// The tags there are, sorted by bytes, each once.
+    ///
+    /// # Errors
+    /// What reading index.json can meet.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        let path = self.path().join(INDEX);
+        let (_, document) = self.read_index()?;
+        let mut tags: Vec<String> =
+            document.entries(&path)?.iter().filter_map(tag_of).map(str::to_owned).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Ok(tags)
+    }
+
+    /// Removes content: its entries in index.json, then its blob. `false`: there was none.
+    ///
+    /// Content that it refers to stays, as do manifests that refer to it.
+    ///
+    /// # Errors
+    /// As [`edit_index`](Self::edit_index), and what unlinking can meet.
+    pub fn remove(&self, digest: &Digest) -> Result<bool> {
+        let blob = BlobName::of(digest)?;
+        let path = self.path().join(INDEX);
+        // The lock is kept: nobody may find the blob there, rely on it, and lose it.
+        let (unlisted, _lock) = self.edit(|document| {
+            let entries = document.entries_mut(&path)?;
+            let before = entries.len();
+            entries.retain(|entry| !is_of(entry, digest));
+            Ok(entries.len() != before)
+        })?;
+        let Some(folder) = self.root.folder(&blob.folder())? else { return Ok(unlisted) };
+        match fs::unlinkat(&folder, blob.encoded, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(unlisted),
+            Err(errno) => Err(Error::io("remove", &blob.path(&self.root))(errno)),
+        }
+    }
+}
+
+/// Lets a tag name a descriptor; tells whether that changed anything.
+fn set_tag(entries: &mut Vec<Value>, descriptor: &Descriptor, tag: &str) -> bool {
+    let mut named = entries.iter().enumerate().filter(|(_, entry)| tag_of(entry) == Some(tag));
+    let first = named.next();
+    match first {
+        // The one entry of this name is right already; what else it says survives.
+        Some((_, only)) if is_of(only, descriptor.digest()) && named.next().is_none() => false,
+        Some((position, _)) => {
+            let mut at = 0;
+            entries.retain(|entry| {
+                at += 1;
+                tag_of(entry) != Some(tag) || at == position + 1
+            });
+            // Nothing before it was removed, so it is where it was.
+            if let Some(place) = entries.get_mut(position) {
+                if !is_of(place, descriptor.digest()) {
+                    *place = entry(descriptor, Some(tag));
+                }
+            }
+            true
+        }
+        None => {
+            // An entry without a tag for the same content becomes the tagged one.
+            let new = entry(descriptor, Some(tag));
+            match entries.iter_mut().find(|e| is_of(e, descriptor.digest()) && tag_of(e).is_none()) {
+                Some(untagged) => *untagged = new,
+                None => entries.push(new),
+            }
+            true
+        }
+    }
+}
+
+/// What a tag may be: the characters of the grammar in image-spec annotations.md, in any order within a
+/// component, so that every tag of the distribution-spec is one, too (`a__b`, `_a`).
+fn check_tag(tag: &str) -> Result<()> {
+    let invalid = |reason| Err(Error::InvalidTag { value: tag.chars().take(64).collect(), reason });
+    if tag.is_empty() {
+        return invalid("it is empty");
+    }
+    if tag.len() > MAX_TAG {
+        return invalid("it is longer than 1024 bytes");
+    }
+    if !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:@+/".contains(&b)) {
+        return invalid("only letters, digits and -._:@+/ are allowed");
+    }
+    for component in tag.split('/') {
+        if !component.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+            return invalid("every component must begin with a letter, a digit or an underscore");
+        }
+    }
+    if tag.parse::<Digest>().is_ok() {
+        return invalid("it is a digest");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags() {
+        for good in ["latest", "v1.0-rc.1+build", "_a", "a__b", "a..b", "docker.io/library/alpine:3", "a@b"] {
+            assert!(check_tag(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(MAX_TAG + 1);
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for bad in
+            ["", " ", "a b", "a\n", "ä", "-a", ".a", "/a", "a/", "a//b", "..", "a/../b", &long, &digest]
+        {
+            assert!(matches!(check_tag(bad), Err(Error::InvalidTag { .. })), "{bad}");
+        }
+    }
+}
