@@ -78,6 +78,7 @@ pub enum UserNamespace {
     Host,
     /// For an ordinary user, who may map one id only, the own: the container's user (root, unless image or options say
     /// otherwise) is this user and group outside. The kernel then forbids supplementary groups, so there are none.
+    /// (runc runs such a spec only when the user inside is root.)
     Single {
         /// The caller's user id.
         uid: u32,
