@@ -2,8 +2,8 @@
 
 mod document;
 mod edit;
-mod kind;
 mod resolve;
+mod sniff;
 mod tags;
 mod walk;
 

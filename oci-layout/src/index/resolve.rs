@@ -1,10 +1,12 @@
+use oci_digest::content::Referrer;
+use oci_digest::media_type::Kind;
 use oci_digest::{Descriptor, Digest, MediaType};
 use serde_json::Value;
 use std::io::Read;
 
 use super::document::{descriptor, is_of, tag_of};
-use super::kind::Kind;
-use super::walk::{Walk, subject};
+use super::sniff::sniff;
+use super::walk::Walk;
 use crate::layout::INDEX;
 use crate::{Error, ImageLayout, Result};
 
@@ -66,21 +68,25 @@ impl ImageLayout {
         let mut walk = Walk::new(self);
         let roots = walk.roots()?;
         let mut found: Vec<Descriptor> = Vec::new();
-        // A walk of its own reads the documents, because an index must be read twice: for its subject here, and
-        // for its children there.
+        // A walk of its own reads the documents, because an index is read twice: for its subject here, and for its
+        // children there.
         let mut documents = Walk::new(self);
         walk.find(roots, |_, descriptor| {
-            if Kind::of(descriptor.media_type()) != Kind::Other {
-                match documents.document(descriptor) {
-                    Ok(Some(document)) => {
-                        found.extend(referrer(descriptor, document.value(), subject, artifact_type))
-                    }
-                    Err(error @ Error::Limit { .. }) => return Err(error),
-                    Ok(None) | Err(_) => {}
-                }
+            if !Kind::of(descriptor.media_type()).is_manifest_or_index() {
+                return Ok(None::<()>);
             }
-            Ok(None::<()>)
+            // What is damaged refers to nothing that we know of, and must not hide the others.
+            let referrer = match documents.bytes(descriptor) {
+                Ok(Some(bytes)) => Referrer::of(&bytes, descriptor).ok().flatten(),
+                Err(error @ Error::Limit { .. }) => return Err(error),
+                Ok(None) | Err(_) => None,
+            };
+            found.extend(referrer.filter(|referrer| referrer.subject == *subject).map(|r| r.descriptor));
+            Ok(None)
         })?;
+        if let Some(wanted) = artifact_type {
+            found.retain(|one| one.artifact_type().as_ref().is_some_and(|actual| actual.as_ref() == wanted));
+        }
         Ok(found)
     }
 
@@ -105,7 +111,7 @@ impl ImageLayout {
             return Ok(listed);
         }
         match Walk::new(self).document(&octets) {
-            Ok(Some(document)) => Ok(Kind::sniff(document.value()).map_or(octets, plain)),
+            Ok(Some(document)) => Ok(sniff(document.value()).map_or(octets, plain)),
             Ok(None) | Err(Error::Document { .. }) => Ok(octets),
             Err(error) => Err(error),
         }
@@ -114,33 +120,4 @@ impl ImageLayout {
     fn no_such(&self, name: &str) -> Error {
         Error::NotFound { what: name.to_owned(), path: self.path().to_owned() }
     }
-}
-
-/// The descriptor of a manifest as a list of referrers has it, if it is one of the wanted.
-///
-/// distribution-spec, Listing Referrers: `artifactType` is that of the manifest, or the config's media type when it
-/// has none; the annotations are the manifest's.
-fn referrer(
-    listed: &Descriptor,
-    document: &Value,
-    of: &Digest,
-    artifact_type: Option<&str>,
-) -> Option<Descriptor> {
-    if subject(document)? != of.as_ref() {
-        return None;
-    }
-    let own = document.get("artifactType").and_then(Value::as_str).filter(|text| !text.is_empty());
-    let config = || document.get("config")?.get("mediaType")?.as_str();
-    let actual = own.or_else(config);
-    if artifact_type.is_some() && artifact_type != actual {
-        return None;
-    }
-    let mut referrer = Descriptor::new(listed.media_type().clone(), listed.size(), listed.digest().clone());
-    referrer.set_artifact_type(actual.map(MediaType::from));
-    let annotations = document.get("annotations").and_then(Value::as_object).map(|annotations| {
-        let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-        annotations.iter().filter_map(text).collect()
-    });
-    referrer.set_annotations(annotations);
-    Some(referrer)
 }

@@ -1,12 +1,11 @@
 use std::collections::HashSet;
-
-use oci_digest::{Descriptor, Digest, VerifyReader};
-use serde_json::Value;
 use std::io::Read;
+
+use oci_digest::media_type::Kind;
+use oci_digest::{Descriptor, Digest, VerifyReader};
 
 use super::Document;
 use super::document::descriptor;
-use super::kind::Kind;
 use crate::layout::INDEX;
 use crate::{Error, ImageLayout, Result};
 
@@ -41,8 +40,14 @@ impl<'l> Walk<'l> {
         Ok(entries.filter_map(|(i, entry)| descriptor(entry, i, &path).ok()).collect())
     }
 
-    /// Reads a manifest or index, verified. `None`: seen before, not there, or larger than a manifest may be.
+    /// Reads and parses a manifest or index, as [`bytes`](Self::bytes).
     pub(crate) fn document(&mut self, of: &Descriptor) -> Result<Option<Document>> {
+        let Some(bytes) = self.bytes(of)? else { return Ok(None) };
+        Document::parse(&bytes, &self.layout.blob_path(of.digest())?).map(Some)
+    }
+
+    /// Reads a manifest or index, verified. `None`: seen before, not there, or larger than a manifest may be.
+    pub(crate) fn bytes(&mut self, of: &Descriptor) -> Result<Option<Vec<u8>>> {
         if of.size() > self.layout.options.max_manifest_bytes || !self.seen.insert(of.digest().clone()) {
             return Ok(None);
         }
@@ -58,8 +63,7 @@ impl<'l> Walk<'l> {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let bytes = read_whole(reader, of)?;
-        Document::parse(&bytes, &self.layout.blob_path(of.digest())?).map(Some)
+        read_whole(reader, of).map(Some)
     }
 
     /// Goes through all descriptors of manifests and indexes until `visit` gives something.
@@ -93,11 +97,6 @@ impl<'l> Walk<'l> {
         }
         Ok(None)
     }
-}
-
-/// The subject's digest of a manifest or index.
-pub(crate) fn subject(document: &Value) -> Option<&str> {
-    document.get("subject")?.get("digest")?.as_str()
 }
 
 fn read_whole(mut reader: VerifyReader<impl Read>, of: &Descriptor) -> Result<Vec<u8>> {
