@@ -30,7 +30,8 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Spec`] for a path that is not well-formed and for every resource in
     /// [`unsupported`](super::unsupported); [`Error::Unsupported`] when a limit was asked for and the caller may not
-    /// make a group in its controller's tree, or the group of that name has processes already; [`Error::Io`] naming
+    /// make a group in its controller's tree, when a path was given and there is no tree, or when the group of that
+    /// name has processes already; [`Error::Io`] naming
     /// the file and the value when the kernel refuses. Folders made until then are removed again.
     pub fn create(
         hierarchy: &Hierarchy,
@@ -51,7 +52,15 @@ impl Cgroup {
         };
         let mut cgroup = Self { nodes: Vec::new() };
         match cgroup.fill(hierarchy, &place, &settings) {
-            Ok(None) => {}
+            Ok(None) => {
+                // Going on without a group that was asked for by name would be an omission.
+                if let Some(path) = path.filter(|_| cgroup.nodes.is_empty()) {
+                    return Err(Error::Unsupported {
+                        what: format!("cgroup {}", path.display()),
+                        reason: "no cgroup file system is mounted".to_owned(),
+                    });
+                }
+            }
             Ok(Some(refusal)) if cgroup.nodes.is_empty() => {
                 return if path.is_some() { Err(refusal) } else { Ok(None) };
             }
@@ -317,4 +326,162 @@ fn write(folder: &Folder<'_>, node: &Node, setting: &Setting) -> Result<(), Fail
         let what = format!("write {value:?} for {} to", setting.pointer);
         Failure::new(&what, &node.folder.join(file), error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A tree of plain files: `files` in each of `folders`, and what `/proc` would say of it.
+    fn faked(
+        v2: bool,
+        controllers: &str,
+        folders: &[&str],
+        files: &[&str],
+    ) -> (tempfile::TempDir, Hierarchy) {
+        let root = tempfile::tempdir().unwrap();
+        for folder in folders {
+            let folder = root.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            for file in files {
+                fs::write(folder.join(file), "").unwrap();
+            }
+        }
+        let mount = root.path().display();
+        let (kind, own) = if v2 {
+            ("cgroup2", "0::/own\n".to_owned())
+        } else {
+            ("cgroup", format!("1:{controllers}:/own\n"))
+        };
+        if v2 {
+            fs::write(root.path().join("cgroup.controllers"), controllers.replace(',', " ")).unwrap();
+        }
+        let mountinfo = format!("9 1 0:9 / {mount} rw - {kind} x rw,{controllers}\n");
+        let hierarchy = Hierarchy::parse(&mountinfo, &own, |_, _| true);
+        (root, hierarchy)
+    }
+
+    fn resources(json: &str) -> LinuxResources {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn writes_version_2() {
+        let files = [
+            "cgroup.subtree_control",
+            "cgroup.procs",
+            "memory.max",
+            "memory.swap.max",
+            "cpu.max",
+            "pids.max",
+        ];
+        let (root, hierarchy) = faked(true, "memory,cpu,pids", &["", "a", "a/b"], &files);
+        let wanted =
+            resources(r#"{"memory":{"limit":100,"swap":150},"cpu":{"quota":5000},"pids":{"limit":9}}"#);
+        let cgroup =
+            Cgroup::create(&hierarchy, "x", Some(Path::new("/a/b")), Some(&wanted)).unwrap().unwrap();
+        let read = |file: &str| fs::read_to_string(root.path().join(file)).unwrap();
+        assert_eq!(read("a/b/memory.max"), "100");
+        assert_eq!(read("a/b/memory.swap.max"), "50");
+        assert_eq!(read("a/b/cpu.max"), "5000 100000");
+        assert_eq!(read("a/b/pids.max"), "9");
+        // On the way, never in the group itself: that would forbid processes in it.
+        assert!(read("cgroup.subtree_control").starts_with('+'));
+        assert!(read("a/cgroup.subtree_control").starts_with('+'));
+        assert_eq!(read("a/b/cgroup.subtree_control"), "");
+        // What was there before is not ours to remove.
+        cgroup.destroy().unwrap();
+        assert!(root.path().join("a/b").is_dir());
+    }
+
+    #[test]
+    fn an_enabled_controller_is_not_enabled_again() {
+        let (root, hierarchy) = faked(true, "pids", &["", "a"], &["cgroup.procs", "pids.max"]);
+        fs::write(root.path().join("cgroup.subtree_control"), "pids\n").unwrap();
+        let wanted = resources(r#"{"pids":{"limit":9}}"#);
+        Cgroup::create(&hierarchy, "x", Some(Path::new("/a")), Some(&wanted)).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap(), "pids\n");
+    }
+
+    #[test]
+    fn a_new_cpuset_has_its_parents_processors() {
+        let files = ["cpuset.cpus", "cpuset.mems", "cgroup.procs", "tasks"];
+        let (root, hierarchy) = faked(false, "cpuset", &["", "own"], &files);
+        for (file, value) in [("own/cpuset.cpus", "0-3\n"), ("own/cpuset.mems", "0\n")] {
+            fs::write(root.path().join(file), value).unwrap();
+        }
+        // A plain folder has no control files when it is made, so the copy is tried on one that is there.
+        let child = root.path().join("own/child");
+        fs::create_dir(&child).unwrap();
+        for file in files {
+            fs::write(child.join(file), "").unwrap();
+        }
+        let own = root.path().join("own");
+        let parent = Folder::open(&own).unwrap();
+        assert!(inherit_cpuset(&parent, &child).is_ok());
+        assert_eq!(fs::read_to_string(child.join("cpuset.cpus")).unwrap(), "0-3");
+        assert_eq!(fs::read_to_string(child.join("cpuset.mems")).unwrap(), "0");
+        assert_eq!(hierarchy.own_folder("cpuset"), Some(own));
+    }
+
+    #[test]
+    fn a_missing_file_is_named_and_nothing_stays() {
+        let (root, hierarchy) = faked(false, "memory", &[""], &[]);
+        let wanted = resources(r#"{"memory":{"limit":100}}"#);
+        let path = Path::new("/new/group");
+        let error = Cgroup::create(&hierarchy, "x", Some(path), Some(&wanted)).unwrap_err().to_string();
+        for part in ["/linux/resources/memory/limit", "`memory`", "memory.limit_in_bytes", "new/group"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!root.path().join("new").exists());
+    }
+
+    #[test]
+    fn a_group_with_processes_is_not_taken() {
+        let (root, hierarchy) = faked(false, "pids", &["taken"], &["cgroup.procs", "pids.max"]);
+        fs::write(root.path().join("taken/cgroup.procs"), "12\n13\n").unwrap();
+        let error = Cgroup::create(&hierarchy, "x", Some(Path::new("/taken")), None).unwrap_err().to_string();
+        assert!(error.contains("taken") && error.contains("2 processes"), "{error}");
+        assert!(root.path().join("taken").is_dir());
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let (root, hierarchy) = faked(false, "pids", &[""], &[]);
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("link")).unwrap();
+        assert!(Cgroup::create(&hierarchy, "x", Some(Path::new("/link/x")), None).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_trees_there_is_no_group() {
+        let nothing = Hierarchy::parse("", "", |_, _| true);
+        assert_eq!(Cgroup::create(&nothing, "x", None, None).unwrap(), None);
+        let named = Cgroup::create(&nothing, "x", Some(Path::new("/x")), None);
+        assert!(matches!(named, Err(Error::Unsupported { .. })));
+        let wanted = resources(r#"{"pids":{"limit":9}}"#);
+        assert!(matches!(Cgroup::create(&nothing, "x", None, Some(&wanted)), Err(Error::Spec { .. })));
+    }
+
+    #[test]
+    fn many_at_once_share_a_parent() {
+        let (root, hierarchy) = faked(false, "pids", &[""], &[]);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let hierarchy = &hierarchy;
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let path = PathBuf::from(format!("/shared/parent/{thread}-{round}"));
+                        let cgroup = Cgroup::create(hierarchy, "x", Some(&path), None).unwrap().unwrap();
+                        assert!(cgroup.folders().all(Path::is_dir));
+                        cgroup.destroy().unwrap();
+                    }
+                });
+            }
+        });
+        assert!(fs::read_dir(root.path()).unwrap().count() <= 1);
+    }
 }
