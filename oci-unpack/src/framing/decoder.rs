@@ -191,6 +191,8 @@ impl Decoder {
         if let Some(cut) = cut {
             return Err(self.error(cut.into(), 0));
         }
+        // Padding that will not come is not waited for.
+        self.skip = 0;
         self.state = State::Done;
         Ok(())
     }
