@@ -33,6 +33,7 @@ mod document;
 mod error;
 mod hash;
 pub mod media_type;
+pub mod platform;
 
 pub use cancel::CancelToken;
 pub use document::{Document, MAX_DOCUMENT_BYTES, View};

@@ -8,6 +8,7 @@
 //! keeps nothing that does not fit its descriptor. Who reads a source for other purposes wraps the reader in a
 //! [`VerifyReader`](crate::VerifyReader), or calls [`SourceExt::read`].
 
+mod image;
 mod location;
 mod memory;
 mod referrer;
@@ -16,6 +17,7 @@ mod source;
 mod store;
 mod tag;
 
+pub use image::{Image, ImageLayer, image};
 pub use location::Location;
 pub use memory::MemoryStore;
 pub use referrer::Referrer;

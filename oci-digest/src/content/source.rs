@@ -1,7 +1,7 @@
 use std::io::Read;
 
 use super::Location;
-use crate::{Descriptor, Digest, Error, Result, VerifyReader};
+use crate::{Descriptor, Digest, Document, Error, Result, VerifyReader, View};
 
 /// Something that gives content: a repository of a registry, a layout, an archive, a memory store.
 ///
@@ -56,6 +56,14 @@ pub trait SourceExt: Source {
             .read_to_end(&mut bytes)
             .map_err(|e| Error::io(format!("reading {}", descriptor.digest()), e))?;
         Ok(bytes)
+    }
+
+    /// Reads a document of at most `limit` bytes, verified.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`Document::parse`].
+    fn document<T: View>(&self, descriptor: &Descriptor, limit: u64) -> Result<Document<T>> {
+        Document::parse_within(self.read(descriptor, limit)?, Some(descriptor), limit)
     }
 }
 
