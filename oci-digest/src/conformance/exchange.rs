@@ -117,10 +117,8 @@ fn as_content<S: Source + Sink>(store: &S) -> Check {
 fn side_by_side<S: Source + Sink>(store: &S) -> Check {
     let images: Vec<(Image, String)> = (0..8).map(|_| (Image::new(), tag())).collect();
     let results: Vec<Check> = std::thread::scope(|scope| {
-        let threads: Vec<_> = images
-            .iter()
-            .map(|(image, tag)| scope.spawn(|| image.publish(store, &[tag])))
-            .collect();
+        let threads: Vec<_> =
+            images.iter().map(|(image, tag)| scope.spawn(|| image.publish(store, &[tag]))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| ensure(false, "a thread panicked")))

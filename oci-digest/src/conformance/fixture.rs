@@ -65,8 +65,11 @@ impl Image {
             "author": format!("conformance {}", unique()),
             "rootfs": {"type": "layers", "diff_ids": []},
         });
-        let config =
-            Item::new(MediaType::ImageConfig, Algorithm::Sha256, canonical::to_vec(&config).unwrap_or_default());
+        let config = Item::new(
+            MediaType::ImageConfig,
+            Algorithm::Sha256,
+            canonical::to_vec(&config).unwrap_or_default(),
+        );
         let layers = [Item::blob(700), Item::blob(100)];
         let mut manifest = json!({
             "schemaVersion": 2,
@@ -91,10 +94,7 @@ impl Image {
 
     pub(super) fn publish(&self, sink: &(impl Sink + ?Sized), tags: &[&str]) -> Check {
         self.ingest_blobs(sink)?;
-        during(
-            "publishing a manifest",
-            sink.publish(&self.manifest.descriptor, &self.manifest.bytes, tags),
-        )
+        during("publishing a manifest", sink.publish(&self.manifest.descriptor, &self.manifest.bytes, tags))
     }
 }
 

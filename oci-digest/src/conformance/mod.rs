@@ -24,8 +24,8 @@ mod store;
 
 pub use failure::Failure;
 
-use crate::content::{MemoryStore, Sink, Source, Store};
 use crate::Result;
+use crate::content::{MemoryStore, Sink, Source, Store};
 
 /// Checks a [`Source`] that something else fills: `make` gets a store and gives a source of the same content.
 ///

@@ -94,8 +94,7 @@ fn empty<S: Sink>(sink: &S) -> Check {
 }
 
 fn sha512<S: Sink>(sink: &S) -> Check {
-    let (blob, other) =
-        (Item::blob_of(Algorithm::Sha512, 1000), Item::blob_of(Algorithm::Sha512, 1000));
+    let (blob, other) = (Item::blob_of(Algorithm::Sha512, 1000), Item::blob_of(Algorithm::Sha512, 1000));
     is_mismatch(&refused("ingest of other bytes", sink.ingest(&blob.descriptor, &other.bytes.as_slice()))?)?;
     during("ingest", blob.ingest(sink))?;
     ensure(sink.has(&blob.descriptor)?, "has is false after ingest")

@@ -48,10 +48,8 @@ pub(super) fn opens(source: &dyn Source, item: &Item) -> Check {
     let size = item.bytes.len();
     for offset in [0, 1, size / 2, size.saturating_sub(1), size] {
         let offset = offset.min(size);
-        let reader = during(
-            &format!("opening at {offset} of {size}"),
-            source.open(&item.descriptor, offset as u64),
-        )?;
+        let reader =
+            during(&format!("opening at {offset} of {size}"), source.open(&item.descriptor, offset as u64))?;
         let mut bytes = Vec::new();
         // One more than there is, so that a source which goes on for ever is seen.
         let read = reader.take(size as u64 + 1).read_to_end(&mut bytes);
@@ -62,9 +60,9 @@ pub(super) fn opens(source: &dyn Source, item: &Item) -> Check {
         )?;
     }
     // An error, at opening or at the first read.
-    let beyond = source.open(&item.descriptor, size as u64 + 1).and_then(|mut reader| {
-        reader.read(&mut [0; 16]).map_err(|e| Error::io("reading beyond the end", e))
-    });
+    let beyond = source
+        .open(&item.descriptor, size as u64 + 1)
+        .and_then(|mut reader| reader.read(&mut [0; 16]).map_err(|e| Error::io("reading beyond the end", e)));
     refused("opening beyond the end", beyond)?;
     let read = during("reading it whole", source.read(&item.descriptor, size as u64))?;
     ensure(read == item.bytes, "reading it whole gave other bytes")

@@ -129,8 +129,9 @@ impl Source for MemoryStore {
             .filter(|referrer| referrer.subject == *subject)
             .map(|referrer| &referrer.descriptor)
             .filter(|descriptor| {
-                artifact_type
-                    .is_none_or(|wanted| descriptor.artifact_type().as_ref().is_some_and(|is| is.as_ref() == wanted))
+                artifact_type.is_none_or(|wanted| {
+                    descriptor.artifact_type().as_ref().is_some_and(|is| is.as_ref() == wanted)
+                })
             })
             .cloned()
             .collect();
@@ -142,7 +143,10 @@ impl Source for MemoryStore {
 impl Sink for MemoryStore {
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let state = self.read_lock();
-        Ok(state.blobs.get(descriptor.digest()).is_some_and(|blob| blob.bytes.len() as u64 == descriptor.size()))
+        Ok(state
+            .blobs
+            .get(descriptor.digest())
+            .is_some_and(|blob| blob.bytes.len() as u64 == descriptor.size()))
     }
 
     fn ingest(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {

@@ -8,6 +8,7 @@
 //! keeps nothing that does not fit its descriptor. Who reads a source for other purposes wraps the reader in a
 //! [`VerifyReader`](crate::VerifyReader), or calls [`SourceExt::read`].
 
+mod copy;
 mod image;
 mod location;
 mod memory;
@@ -17,6 +18,7 @@ mod source;
 mod store;
 mod tag;
 
+pub use copy::{CopyLimits, CopyOptions, CopyReport, Event, Observer, Platforms, copy};
 pub use image::{Image, ImageLayer, image};
 pub use location::Location;
 pub use memory::MemoryStore;

@@ -40,12 +40,8 @@ fn level() -> Option<&'static str> {
         && has!("fma")
         && has!("lzcnt")
         && has!("movbe");
-    let v4 = v3
-        && has!("avx512f")
-        && has!("avx512bw")
-        && has!("avx512cd")
-        && has!("avx512dq")
-        && has!("avx512vl");
+    let v4 =
+        v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
     match (v2, v3, v4) {
         (_, _, true) => Some("v4"),
         (_, true, _) => Some("v3"),

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn variants_in_order() {
-        let arm = ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm/v8", "linux/arm64", "linux/arm/x"];
+        let arm =
+            ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm/v8", "linux/arm64", "linux/arm/x"];
         let amd = ["linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4", "linux/386"];
         let arm64 = ["linux/arm64", "linux/arm64/v8.2", "linux/arm64/v9", "linux/arm/v7", "linux/arm64/v8.7"];
         for (wanted, candidates, expected) in [

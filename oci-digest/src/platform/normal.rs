@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_platform_is_refused() {
-        for text in ["", "/", "linux/", "/amd64", "linux/a b", "a/b/c/d", "whatever", "linux/ä", "linux//v8"] {
+        for text in ["", "/", "linux/", "/amd64", "linux/a b", "a/b/c/d", "whatever", "linux/ä", "linux//v8"]
+        {
             assert!(matches!(parse(text), Err(Error::Invalid { .. })), "{text}");
         }
     }

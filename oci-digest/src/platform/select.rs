@@ -14,9 +14,9 @@ use crate::{Descriptor, Error, Platform, Result};
 /// [`Error::NoPlatform`], which names the platforms there are.
 pub fn select<'a>(wanted: &Platform, manifests: &'a [Descriptor]) -> Result<&'a Descriptor> {
     let images = || {
-        manifests.iter().filter(|entry| {
-            Kind::of(entry.media_type()).is_manifest_or_index() && !is_attestation(entry)
-        })
+        manifests
+            .iter()
+            .filter(|entry| Kind::of(entry.media_type()).is_manifest_or_index() && !is_attestation(entry))
     };
     let best = images()
         .filter_map(|entry| Some((rank(wanted, entry.platform().as_ref()?)?, entry)))
@@ -51,7 +51,8 @@ fn no_platform<'a>(wanted: &Platform, available: impl Iterator<Item = Option<&'a
     let mut names: Vec<String> = Vec::new();
     let mut more = 0;
     for platform in available {
-        let name = platform.map_or_else(|| "unspecified".to_owned(), |platform| shortened(&to_text(platform)));
+        let name =
+            platform.map_or_else(|| "unspecified".to_owned(), |platform| shortened(&to_text(platform)));
         match names.len() {
             _ if names.contains(&name) => {}
             MOST => more += 1,
@@ -88,7 +89,11 @@ mod tests {
     fn the_best_of_what_there_is() {
         for (wanted, entries, expected) in [
             ("linux/amd64", &[Some("linux/arm64"), Some("linux/amd64")][..], Some(1)),
-            ("linux/amd64/v3", &[Some("linux/amd64"), Some("linux/amd64/v2"), Some("linux/amd64/v4")], Some(1)),
+            (
+                "linux/amd64/v3",
+                &[Some("linux/amd64"), Some("linux/amd64/v2"), Some("linux/amd64/v4")],
+                Some(1),
+            ),
             ("linux/arm/v7", &[Some("linux/arm/v5"), Some("linux/arm/v6")], Some(1)),
             ("linux/amd64", &[Some("linux/amd64"), Some("linux/amd64")], Some(0)),
             ("linux/amd64", &[Some("unknown/unknown"), Some("linux/amd64")], Some(1)),
@@ -106,9 +111,16 @@ mod tests {
 
     #[test]
     fn the_error_names_what_there_is() {
-        let entries = [entry(0, Some("linux/arm/v7")), entry(1, Some("linux/arm64")), entry(2, Some("unknown/unknown"))];
+        let entries = [
+            entry(0, Some("linux/arm/v7")),
+            entry(1, Some("linux/arm64")),
+            entry(2, Some("unknown/unknown")),
+        ];
         let error = select(&parse("linux/s390x").unwrap(), &entries).unwrap_err();
-        assert_eq!(error.to_string(), "no image for platform linux/s390x; available: linux/arm/v7, linux/arm64");
+        assert_eq!(
+            error.to_string(),
+            "no image for platform linux/s390x; available: linux/arm/v7, linux/arm64"
+        );
         let many: Vec<_> = (0..10_000).map(|n| entry(n, Some(&format!("linux/x{n}")))).collect();
         let error = select(&parse("linux/s390x").unwrap(), &many).unwrap_err().to_string();
         assert!(error.len() < 1000 && error.ends_with("and 9968 more"), "{error}");
