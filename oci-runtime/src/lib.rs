@@ -2,11 +2,18 @@
 
 #![deny(unsafe_code)]
 
+mod container;
+mod enter;
 mod error;
+mod plan;
+mod prepare;
+mod step;
 mod sys;
 mod tail;
 
 pub mod cgroup;
 pub mod spec;
 
+pub use container::{Container, ExitStatus, Options, State, Status, Stdio};
 pub use error::{Error, Problem, Result};
+pub use plan::Plan;

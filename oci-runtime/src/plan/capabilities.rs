@@ -61,15 +61,18 @@ impl Capabilities {
     /// The sets without what is not `available`, and what was taken away: config.md says that capabilities which
     /// cannot be granted are a warning, not an error.
     pub(crate) fn restricted_to(self, available: u64) -> (Self, u64) {
+        // capabilities(7): only what is both permitted and inheritable can be ambient. `runc spec` itself asks for more.
+        let ambient = self.ambient & self.permitted & self.inheritable;
+        let not_ambient = self.ambient & !ambient;
         let all = self.bounding | self.effective | self.inheritable | self.permitted | self.ambient;
         let sets = Self {
             bounding: self.bounding & available,
             effective: self.effective & available,
             inheritable: self.inheritable & available,
             permitted: self.permitted & available,
-            ambient: self.ambient & available,
+            ambient: ambient & available,
         };
-        (sets, all & !available)
+        (sets, all & !available | not_ambient)
     }
 }
 
@@ -100,7 +103,6 @@ pub(super) fn resolve(caps: Option<&LinuxCapabilities>, problems: &mut Problems)
         }
     };
     within("effective", sets.effective, "permitted", sets.permitted);
-    within("ambient", sets.ambient, "both permitted and inheritable", sets.permitted & sets.inheritable);
     sets
 }
 
@@ -125,6 +127,9 @@ mod tests {
     fn takes_away_what_is_missing() {
         let sets = Capabilities { permitted: 0b111, effective: 0b11, ..Capabilities::default() };
         let (sets, missing) = sets.restricted_to(0b101);
-        assert_eq!((sets.permitted, sets.effective, names(missing)), (0b101, 1, vec!["CAP_DAC_OVERRIDE".into()]));
+        assert_eq!(
+            (sets.permitted, sets.effective, names(missing)),
+            (0b101, 1, vec!["CAP_DAC_OVERRIDE".into()])
+        );
     }
 }

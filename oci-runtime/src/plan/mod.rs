@@ -17,10 +17,10 @@ use oci_spec::runtime::{LinuxResources, Spec};
 
 use crate::error::{Error, Problem, Result};
 
-pub(crate) use capabilities::Capabilities;
+pub(crate) use capabilities::{Capabilities, names as capability_names};
 pub(crate) use devices::{Device, DeviceKind};
 pub(crate) use mounts::{Kind as MountKind, Mount, Propagation};
-pub(crate) use namespaces::{IdMap, Join, Namespaces};
+pub(crate) use namespaces::{IdMap, Namespaces};
 pub(crate) use path::InRoot;
 pub(crate) use process::{Limit, Process};
 pub(crate) use sysctl::Sysctl;

@@ -71,7 +71,10 @@ pub(super) fn resolve(linux: &Linux, problems: &mut Problems) -> Namespaces {
                 }
                 let later = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
                 if kind & later as u64 != 0 {
-                    problems.add(&pointer, format!("joining a {name} namespace is not supported by this version"));
+                    problems.add(
+                        &pointer,
+                        format!("joining a {name} namespace is not supported by this version"),
+                    );
                 }
                 found.join.push(Join { kind, name, path: path.clone() });
             }
@@ -117,7 +120,8 @@ fn mappings(name: &str, list: Option<&[LinuxIdMapping]>, user: bool, problems: &
     for (i, map) in list.iter().enumerate() {
         let map = IdMap { container: map.container_id(), host: map.host_id(), size: map.size() };
         let fits = |start: u32| start.checked_add(map.size).is_some();
-        let apart = |a: u32, b: u32, other: u32| a >= b.saturating_add(other) || b >= a.saturating_add(map.size);
+        let apart =
+            |a: u32, b: u32, other: u32| a >= b.saturating_add(other) || b >= a.saturating_add(map.size);
         if map.size == 0 || !fits(map.container) || !fits(map.host) {
             problems.add(format!("{pointer}/{i}"), "is empty or goes beyond the last id");
         } else if maps

@@ -54,7 +54,8 @@ impl InRoot {
 
     /// Whether the path is `other` or below it.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
-        self.parts.len() >= other.parts.len() && self.parts.iter().zip(&other.parts).all(|(a, b)| a.name == b.name)
+        self.parts.len() >= other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(a, b)| a.name == b.name)
     }
 }
 
@@ -73,13 +74,9 @@ mod tests {
 
     #[test]
     fn stays_inside() {
-        for (path, expected) in [
-            ("/", "/"),
-            ("/a/b", "/a/b"),
-            ("a//./b/", "/a/b"),
-            ("/../../etc", "/etc"),
-            ("/a/../../b", "/b"),
-        ] {
+        for (path, expected) in
+            [("/", "/"), ("/a/b", "/a/b"), ("a//./b/", "/a/b"), ("/../../etc", "/etc"), ("/a/../../b", "/b")]
+        {
             assert_eq!(InRoot::known(path).to_string(), expected, "{path}");
         }
         let parts = InRoot::known("/a/b").parts;

@@ -4,12 +4,17 @@ use core::arch::asm;
 use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::enter::Program;
 
 const STACK: usize = 256 * 1024;
 /// Covers every page size that Linux has.
 const GUARD: usize = 64 * 1024;
+/// At the top, kept free of the child's frames and of a multiple of their alignment.
+const RESERVED: usize = 64;
 
 /// A mapped stack with a guard below it.
 #[derive(Debug)]
@@ -41,6 +46,22 @@ impl Stack {
         }
         Ok(stack)
     }
+
+    /// A word above the child's frames: 1 while the child is in this memory. The kernel clears it and wakes who waits
+    /// for it when the child executes a program or ends (CLONE_CHILD_CLEARTID, set_tid_address(2)).
+    fn inhabited(&self) -> &AtomicU32 {
+        // SAFETY: within the mapping, aligned, and used as an atomic word alone.
+        unsafe { &*self.0.as_ptr().cast::<u8>().add(GUARD + STACK - RESERVED).cast::<AtomicU32>() }
+    }
+
+    fn wait(&self) {
+        let word = self.inhabited();
+        while word.load(Ordering::SeqCst) != 0 {
+            let none = ptr::null::<libc::timespec>();
+            // SAFETY: the word is alive; a spurious return only costs another look.
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, 1, none) };
+        }
+    }
 }
 
 impl Drop for Stack {
@@ -70,6 +91,15 @@ struct CloneArgs {
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+/// A child that may still be in the caller's memory; dropping it kills the child and waits until it has left.
+///
+/// It must not be leaked: what it borrows would be freed under the child's feet.
+#[derive(Debug)]
+pub(crate) struct Visitor<'a> {
+    child: Option<Child>,
+    stack: &'a Stack,
+}
+
 /// A child: its id in the caller's pid namespace, and its pidfd.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -78,43 +108,81 @@ pub(crate) struct Child {
 }
 
 /// `clone3` with CLONE_VM, CLONE_PIDFD and CLONE_CLEAR_SIGHAND (Linux 5.5), and with CLONE_INTO_CGROUP (5.7) where
-/// `cgroup` is given. The child runs `entry(argument)` with all signals blocked.
+/// `cgroup` is given. The child walks through the program with all signals blocked.
 ///
 /// The child has exit signal 0 until it executes a program: the host's `SIGCHLD` handler and `waitpid(-1)` do not
 /// see a child that failed before.
-///
-/// # Safety
-/// `entry` must not return, unwind, allocate, lock, or use thread-local storage: the child shares all of the
-/// caller's memory while other threads go on. `stack` and `argument` must live until the child has executed a
-/// program or ended.
-pub(crate) unsafe fn clone_vm<T: Sync>(
+pub(crate) fn spawn<'a>(
     flags: u64,
     cgroup: Option<RawFd>,
-    stack: &Stack,
-    entry: extern "C" fn(*const T) -> !,
-    argument: *const T,
-) -> io::Result<Child> {
+    stack: &'a mut Stack,
+    program: &'a Program,
+) -> io::Result<Visitor<'a>> {
+    let stack = &*stack;
     let mut pidfd: RawFd = -1;
+    let ours = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID;
     let mut args = CloneArgs {
-        flags: flags | libc::CLONE_VM as u64 | libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND,
+        flags: flags | ours as u64 | CLONE_CLEAR_SIGHAND,
         pidfd: (&raw mut pidfd) as u64,
+        child_tid: ptr::from_ref(stack.inhabited()) as u64,
         stack: stack.0.as_ptr() as u64 + GUARD as u64,
-        stack_size: STACK as u64,
+        stack_size: (STACK - RESERVED) as u64,
         ..CloneArgs::default()
     };
     if let Some(fd) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = fd as u64;
     }
+    stack.inhabited().store(1, Ordering::SeqCst);
     let mask = block_signals()?;
-    // SAFETY: the arguments are alive until the call returns; the caller vouches for entry, stack and argument.
-    let result = unsafe { clone3(&args, entry as *const c_void, argument.cast()) };
+    let program: *const Program = program;
+    // SAFETY: the arguments are alive until the call returns. The child's entry does not return, unwind, allocate,
+    // lock or touch thread-local storage; stack and program stay alive and unchanged as long as the visitor, and the
+    // visitor does not go before the child has left this memory.
+    let result = unsafe { clone3(&args, enter as *const c_void, program.cast()) };
     restore_signals(&mask);
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result as i32));
     }
     // SAFETY: the kernel stored a fresh descriptor, which nobody else knows.
-    Ok(Child { pid: result as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+    let child = Child { pid: result as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
+    Ok(Visitor { child: Some(child), stack })
+}
+
+/// The entry of the child.
+extern "C" fn enter(program: *const Program) -> ! {
+    // SAFETY: `spawn` was given a reference that outlives the child's stay, and nobody changes what it refers to.
+    crate::enter::run(unsafe { &*program })
+}
+
+impl Visitor<'_> {
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, |child| child.pid)
+    }
+
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.child.as_ref().map(|child| child.pidfd.as_fd())
+    }
+
+    /// Waits until the child has executed a program or ended.
+    pub(crate) fn left(mut self) -> Option<Child> {
+        self.stack.wait();
+        self.child.take()
+    }
+}
+
+impl Drop for Visitor<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = &self.child {
+            let signal = [child.pidfd.as_raw_fd() as libc::c_long, libc::c_long::from(libc::SIGKILL), 0, 0];
+            // SAFETY: numbers and a null pointer; the pidfd is open.
+            unsafe {
+                libc::syscall(libc::SYS_pidfd_send_signal, signal[0], signal[1], signal[2], signal[3]);
+            }
+            self.stack.wait();
+            let _ = super::parent::wait_pidfd(child.pidfd.as_fd(), true);
+        }
+    }
 }
 
 /// Blocks every signal for the calling thread, so that none of the host's handlers runs on the child's stack.
@@ -139,7 +207,7 @@ fn restore_signals(mask: &libc::sigset_t) {
 /// The parent returns from here; the child starts on its own stack and calls `entry`, never to return.
 ///
 /// # Safety
-/// As [`clone_vm`].
+/// As in [`spawn`], its only caller.
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone3(args: &CloneArgs, entry: *const c_void, argument: *const c_void) -> isize {
     let result: isize;
@@ -170,7 +238,7 @@ unsafe fn clone3(args: &CloneArgs, entry: *const c_void, argument: *const c_void
 /// The parent returns from here; the child starts on its own stack and calls `entry`, never to return.
 ///
 /// # Safety
-/// As [`clone_vm`].
+/// As in [`spawn`], its only caller.
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone3(args: &CloneArgs, entry: *const c_void, argument: *const c_void) -> isize {
     let result: isize;

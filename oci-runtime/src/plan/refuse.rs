@@ -1,0 +1,66 @@
+use oci_spec::runtime::{LinuxPersonalityDomain, Spec};
+
+use super::Problems;
+
+/// What this version does not apply is refused by name: nothing in a spec is silently ignored.
+pub(super) fn everything(spec: &Spec, problems: &mut Problems) {
+    let mut refuse = |there: bool, pointer: &str| {
+        if there {
+            problems.add(pointer, "is not supported by this version");
+        }
+    };
+    for (there, pointer) in [
+        (spec.uid_mappings().is_some(), "/uidMappings"),
+        (spec.gid_mappings().is_some(), "/gidMappings"),
+        (spec.solaris().is_some(), "/solaris"),
+        (spec.windows().is_some(), "/windows"),
+        (spec.vm().is_some(), "/vm"),
+    ] {
+        refuse(there, pointer);
+    }
+    if let Some(hooks) = spec.hooks() {
+        for (list, name) in [
+            #[allow(deprecated)]
+            (hooks.prestart(), "prestart"),
+            (hooks.create_runtime(), "createRuntime"),
+            (hooks.create_container(), "createContainer"),
+            (hooks.start_container(), "startContainer"),
+            (hooks.poststart(), "poststart"),
+            (hooks.poststop(), "poststop"),
+        ] {
+            refuse(list.as_ref().is_some_and(|list| !list.is_empty()), &format!("/hooks/{name}"));
+        }
+    }
+    if let Some(process) = spec.process() {
+        let text = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
+        for (there, pointer) in [
+            (process.terminal() == Some(true), "/process/terminal"),
+            (process.command_line().is_some(), "/process/commandLine"),
+            (text(process.apparmor_profile()), "/process/apparmorProfile"),
+            (text(process.selinux_label()), "/process/selinuxLabel"),
+            (process.io_priority().is_some(), "/process/ioPriority"),
+            (process.scheduler().is_some(), "/process/scheduler"),
+            (process.exec_cpu_affinity().is_some(), "/process/execCPUAffinity"),
+            (process.user().username().is_some(), "/process/user/username"),
+        ] {
+            refuse(there, pointer);
+        }
+    }
+    if let Some(linux) = spec.linux() {
+        let plain = linux.personality().as_ref().is_none_or(|personality| {
+            personality.domain() == LinuxPersonalityDomain::PerLinux
+                && personality.flags().as_ref().is_none_or(Vec::is_empty)
+        });
+        for (there, pointer) in [
+            (linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()), "/linux/netDevices"),
+            (linux.seccomp().is_some(), "/linux/seccomp"),
+            (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
+            (linux.intel_rdt().is_some(), "/linux/intelRdt"),
+            (linux.memory_policy().is_some(), "/linux/memoryPolicy"),
+            (!plain, "/linux/personality"),
+            (linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty()), "/linux/timeOffsets"),
+        ] {
+            refuse(there, pointer);
+        }
+    }
+}

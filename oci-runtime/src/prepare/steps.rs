@@ -1,0 +1,169 @@
+use std::ffi::CString;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Descriptors, Surroundings, cgroup_mount, open_proc};
+use crate::plan::{InRoot, Mount as PlannedMount, MountKind, Plan, Propagation};
+use crate::step::{Keep, Mount, Source, Step};
+use crate::sys::call::{Fd, MountAttr};
+use crate::sys::stub::REPORT_FD;
+use crate::{Error, Result};
+
+/// Where the tail finds its descriptors, beside [`REPORT_FD`].
+pub(super) const START_FD: Fd = 4;
+pub(super) const STATUS_FD: Fd = 5;
+pub(super) const OOM_SCORE_FD: Fd = 6;
+
+const CAP_MKNOD: u32 = 27;
+
+/// The steps of the child and the number of its socket.
+pub(super) fn build(
+    plan: &Plan,
+    around: &Surroundings<'_>,
+    program: Fd,
+    descriptors: &mut Descriptors,
+) -> Result<(Vec<Step>, Fd)> {
+    let socket = descriptors.add(around.socket)?;
+    let mut keep = vec![(Keep::Given(socket), REPORT_FD)];
+    if let Some((start, status)) = around.gate {
+        keep.push((Keep::Given(descriptors.add(start)?), START_FD));
+        keep.push((Keep::Given(descriptors.add(status)?), STATUS_FD));
+    }
+    let mut steps = Vec::with_capacity(64);
+    // Numbers are known only when all descriptors are there: filled in at the end.
+    steps.push(Step::CloseOthers(Vec::new()));
+    steps.push(Step::DefaultSignals);
+    for tasks in around.cgroup.iter().flat_map(|join| &join.tasks) {
+        steps.push(Step::EnterCgroup(descriptors.add(tasks)?));
+    }
+    if plan.namespaces.is_new(libc::CLONE_NEWUSER) {
+        steps.push(Step::AwaitMaps);
+    }
+    if plan.process.oom_score_adj.is_some() {
+        steps.push(Step::OpenOomScore { proc: descriptors.add(open_proc()?)? });
+        keep.push((Keep::OomScore, OOM_SCORE_FD));
+    }
+    for join in &plan.namespaces.join {
+        let file = File::open(&join.path).map_err(|error| {
+            Error::io(format!("open the {} namespace {}", join.name, join.path.display()), error)
+        })?;
+        steps.push(Step::Join { namespace: descriptors.add(file)?, kind: join.kind, name: join.name });
+    }
+    if plan.namespaces.is_new(libc::CLONE_NEWCGROUP) {
+        steps.push(Step::NewCgroupNamespace);
+    }
+    steps.push(Step::NewSession);
+    for (to, from) in (0..).zip(&around.stdio) {
+        if let Some(from) = from {
+            steps.push(Step::Stdio { from: descriptors.add(from)?, to });
+        }
+    }
+    for (which, _) in (0..).zip(around.pipes).filter(|(_, pipe)| *pipe) {
+        steps.push(Step::OwnStdio { which, uid: plan.process.uid, gid: plan.process.gid });
+    }
+    if plan.namespaces.is_new(libc::CLONE_NEWNET) {
+        steps.push(Step::Loopback);
+    }
+    steps.extend(plan.hostname.iter().cloned().map(Step::Hostname));
+    steps.extend(plan.domainname.iter().cloned().map(Step::Domainname));
+    for sysctl in &plan.sysctl {
+        let (name, path, value) = (sysctl.name.clone(), sysctl.path.clone(), sysctl.value.clone());
+        steps.push(Step::Sysctl { name, path, value });
+    }
+    root(plan, around, &mut steps)?;
+    steps.push(Step::FindProgram(plan.process.candidates.clone()));
+    steps.push(Step::KeepCapabilities { last: around.caller.last_capability });
+    steps.push(Step::Execute { program, keep });
+    if let Some(Step::CloseOthers(ranges)) = steps.first_mut() {
+        *ranges = descriptors.others();
+    }
+    Ok((steps, socket))
+}
+
+/// The steps that make the root and change to it.
+fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result<()> {
+    let follows = |mount: &PlannedMount| {
+        mount.propagation.iter().any(|(flag, _)| matches!(*flag, libc::MS_SLAVE | libc::MS_SHARED))
+    };
+    let slave = plan.propagation.flag == libc::MS_SLAVE || plan.mounts.iter().any(follows);
+    // A slave receives what the host mounts later; nobody's default.
+    let first = if slave { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    steps.push(Step::Propagation(Propagation { flag: first, recursive: true }));
+    let path = plan.rootfs.canonicalize();
+    let path = path.map_err(|error| Error::io(format!("find the root {}", plan.rootfs.display()), error))?;
+    let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    steps.push(Step::Root(path));
+    if !plan.masked.is_empty() {
+        steps.push(Step::OpenNull);
+    }
+    for mount in &plan.mounts {
+        match &mount.kind {
+            MountKind::Cgroup => cgroup_mount::steps(mount, plan, around.hierarchy, steps),
+            MountKind::New { file_system, parameters } => {
+                // What is mounted at the name /proc or /sys must be there: a link would put it elsewhere.
+                let strict = matches!(file_system.to_bytes(), b"proc" | b"sysfs");
+                let resolve = if strict { libc::RESOLVE_NO_SYMLINKS } else { 0 };
+                let source = Source::New { file_system: file_system.clone(), parameters: parameters.clone() };
+                steps.push(Step::Mount(step(mount, source, resolve)));
+            }
+            MountKind::Bind { source, recursive } => {
+                let source = Source::Bind { path: source.clone(), recursive: *recursive };
+                let mut mount = step(mount, source, 0);
+                if slave && mount.propagation.is_empty() && plan.propagation.flag != libc::MS_SLAVE {
+                    mount.propagation.push((libc::MS_PRIVATE, true));
+                }
+                steps.push(Step::Mount(mount));
+            }
+        }
+    }
+    // Nodes can only be made by who may do so outside of any user namespace of the container's own.
+    let may_make = around.caller.has(CAP_MKNOD) && !plan.namespaces.is_new(libc::CLONE_NEWUSER);
+    for device in &plan.devices {
+        let pipe = device.kind == crate::plan::DeviceKind::Pipe;
+        let device = device.clone();
+        steps.push(if may_make || pipe { Step::Node(device) } else { Step::BindNode(device) });
+    }
+    for (content, at) in &plan.links {
+        steps.push(Step::Link { content: content.clone(), at: at.clone() });
+    }
+    if !plan.process.cwd.parts.is_empty() {
+        steps.push(Step::MakeFolder(plan.process.cwd.clone()));
+    }
+    steps.extend(plan.read_only_paths.iter().cloned().map(Step::ReadOnly));
+    steps.extend(plan.masked.iter().cloned().map(Step::Mask));
+    if plan.read_only {
+        steps.push(Step::RootReadOnly);
+    }
+    steps.push(Step::Pivot);
+    if plan.propagation.flag != first {
+        steps.push(Step::RootPropagation(plan.propagation));
+    }
+    steps.push(Step::Cwd(plan.process.cwd.clone()));
+    Ok(())
+}
+
+fn step(mount: &PlannedMount, source: Source, resolve: u64) -> Mount {
+    Mount {
+        source,
+        target: mount.target.clone(),
+        resolve,
+        attr: mount.attr,
+        deep: mount.deep,
+        propagation: mount.propagation.clone(),
+        make: true,
+    }
+}
+
+/// A mount without anything special.
+pub(super) fn plain(source: Source, target: InRoot, set: u64) -> Step {
+    let attr = MountAttr { set, ..MountAttr::default() };
+    Step::Mount(Mount {
+        source,
+        target,
+        resolve: 0,
+        attr,
+        deep: MountAttr::default(),
+        propagation: Vec::new(),
+        make: true,
+    })
+}
