@@ -146,7 +146,8 @@ impl Guard {
                     .header(WWW_AUTHENTICATE, format!("Basic realm=\"{SERVICE}\"")));
             }
         };
-        let mut scopes: Vec<Scope> = query.all("scope").flat_map(|s| s.split(' ')).filter_map(scope).collect();
+        let mut scopes: Vec<Scope> =
+            query.all("scope").flat_map(|s| s.split(' ')).filter_map(scope).collect();
         if user.is_none() {
             scopes.retain(|scope| scope.kind == "repository");
             for scope in &mut scopes {
@@ -199,7 +200,8 @@ impl Guard {
         // The realm is this server as the client calls it, if what it says is a host at all.
         let said = headers.get(HOST).and_then(|host| host.to_str().ok());
         let said = said.filter(|host| host.parse::<Authority>().is_ok_and(|a| !a.as_str().contains('@')));
-        let mut text = format!("Bearer realm=\"http://{}/token\",service=\"{SERVICE}\"", said.unwrap_or(local));
+        let mut text =
+            format!("Bearer realm=\"http://{}/token\",service=\"{SERVICE}\"", said.unwrap_or(local));
         match need {
             Need::Base => {}
             Need::Catalog => text.push_str(",scope=\"registry:catalog:*\""),

@@ -1,7 +1,8 @@
 //! Blobs: distribution-spec, Pulling blobs and Deleting blobs; ranges by RFC 9110, section 14.
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, IF_RANGE,
+    RANGE,
 };
 use http::{Method, StatusCode};
 use oci_digest::content::{Source, Store};
@@ -94,7 +95,8 @@ impl Range {
     /// One range of bytes. What cannot be understood, and several ranges, count as absent, as RFC 9110 allows.
     fn parse(text: &str, size: u64) -> Self {
         let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok());
-        let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+        else {
             return Self::Whole;
         };
         match (first, last, number(first).flatten(), number(last).flatten()) {

@@ -48,10 +48,9 @@ impl Body {
         }
         let source = Arc::new(BlobSource { store, descriptor });
         let from = Arc::clone(&source);
-        let first = blocking(move || {
-            from.read(start, end).map_err(|e| Failure::from_store(&e, Code::BlobUnknown))
-        })
-        .await?;
+        let first =
+            blocking(move || from.read(start, end).map_err(|e| Failure::from_store(&e, Code::BlobUnknown)))
+                .await?;
         let at = start + first.len() as u64;
         let mut blob = Blob { source, at, end, ready: Some(first), reading: None };
         blob.read_ahead();

@@ -78,7 +78,11 @@ impl RequestBody {
                 // A connection that ends early can look like an end of the body.
                 None => {
                     let received = self.received.load(Ordering::Relaxed);
-                    return if self.declared.is_some_and(|size| size != received) { Err(broken()) } else { Ok(None) };
+                    return if self.declared.is_some_and(|size| size != received) {
+                        Err(broken())
+                    } else {
+                        Ok(None)
+                    };
                 }
             }
         }

@@ -129,7 +129,8 @@ mod tests {
     fn what_is_read() {
         let value = json!({"config": described('1'), "layers": [described('2'), described('2')],
             "subject": described('3'), "unknown": [1]});
-        let document = parse(&value, Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")).unwrap();
+        let document =
+            parse(&value, Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")).unwrap();
         assert_eq!((document.media_type.as_str(), document.blobs.len()), (MANIFEST, 2));
         assert!(document.subject.unwrap().as_ref().ends_with("33"));
         let mut foreign = described('2');

@@ -30,7 +30,8 @@ pub(super) async fn catalog(call: &Call) -> Answer {
     let page = Page::of(call)?;
     let repositories = std::sync::Arc::clone(&call.shared.repositories);
     let names =
-        blocking(move || repositories.names().map_err(|e| Failure::from_store(&e, Code::NameUnknown))).await?;
+        blocking(move || repositories.names().map_err(|e| Failure::from_store(&e, Code::NameUnknown)))
+            .await?;
     let (names, next) = page.cut(names, String::as_str);
     let mut reply = json_reply(StatusCode::OK, "application/json", &json!({"repositories": names}));
     page.link(&mut reply, "/v2/_catalog", next, None);
@@ -124,7 +125,6 @@ impl Page {
         set(reply, LINK, format!("<{url}>; rel=\"next\""));
     }
 }
-
 
 #[cfg(test)]
 mod tests {

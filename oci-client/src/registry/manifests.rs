@@ -39,9 +39,7 @@ pub(super) async fn handle(call: &mut Call, name: &str, reference: &str) -> Answ
     };
     match call.method {
         Method::PUT => put(call, name, reference).await,
-        Method::DELETE => {
-            call.shared.with_store(name, move |store| delete(&*store, &reference)).await
-        }
+        Method::DELETE => call.shared.with_store(name, move |store| delete(&*store, &reference)).await,
         _ => get(call, name, reference).await,
     }
 }
@@ -86,7 +84,9 @@ async fn put(call: &mut Call, name: &str, reference: Name) -> Answer {
     let bytes = call.body.whole(call.shared.options.manifest_limit).await?;
     let document = Document::parse(&bytes, call.header("content-type"))?;
     let algorithm = match &reference {
-        Name::Digest(digest) => Algorithm::of(digest).map_err(|e| Failure::from_store(&e, Code::DigestInvalid))?,
+        Name::Digest(digest) => {
+            Algorithm::of(digest).map_err(|e| Failure::from_store(&e, Code::DigestInvalid))?
+        }
         Name::Tag(_) => Algorithm::Sha256,
     };
     let digest = digest_of(algorithm, &bytes);
@@ -128,7 +128,9 @@ async fn put(call: &mut Call, name: &str, reference: Name) -> Answer {
         let media_type = MediaType::from(document.media_type.as_str());
         let descriptor = Descriptor::new(media_type, bytes.len() as u64, digest);
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        store.publish(&descriptor, &bytes, &tags).map_err(|e| Failure::from_store(&e, Code::ManifestInvalid))?;
+        store
+            .publish(&descriptor, &bytes, &tags)
+            .map_err(|e| Failure::from_store(&e, Code::ManifestInvalid))?;
         Ok(reply)
     };
     call.shared.with_new_store(name, publish).await

@@ -32,7 +32,9 @@ impl Target {
             "/v2/_catalog" => return Some(Self::Catalog),
             path => path.strip_prefix("/v2/")?,
         };
-        let rest = rest.strip_suffix("blobs/uploads").map_or(rest.to_owned(), |name| format!("{name}blobs/uploads/"));
+        let rest = rest
+            .strip_suffix("blobs/uploads")
+            .map_or(rest.to_owned(), |name| format!("{name}blobs/uploads/"));
         let (before, last) = rest.rsplit_once('/')?;
         let (name, verb) = before.rsplit_once('/')?;
         let (name, last) = (name.to_owned(), last.to_owned());
@@ -107,7 +109,10 @@ pub(super) async fn route(call: &mut Call, path: &str, local: &str) -> Answer {
         return Err(Failure::bad(Code::NameInvalid, "the repository name is not well-formed"));
     }
     call.grant = call.shared.guard.check(&call.headers, target.need(&call.method), local)?;
-    if call.method == Method::DELETE && !call.shared.options.deletes && !matches!(target, Target::Upload { .. }) {
+    if call.method == Method::DELETE
+        && !call.shared.options.deletes
+        && !matches!(target, Target::Upload { .. })
+    {
         let message = "this registry deletes nothing";
         return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message));
     }

@@ -105,12 +105,13 @@ async fn append(
     spool: OwnedMutexGuard<Spool>,
 ) -> Result<OwnedMutexGuard<Spool>, Failure> {
     let start = spool.len();
-    let range = match call.headers.get("content-range") {
-        None => None,
-        Some(value) => Some(value.to_str().ok().and_then(content_range).ok_or_else(|| {
-            Failure::bad(Code::BlobUploadInvalid, "the Content-Range is not START-END")
-        })?),
-    };
+    let range =
+        match call.headers.get("content-range") {
+            None => None,
+            Some(value) => Some(value.to_str().ok().and_then(content_range).ok_or_else(|| {
+                Failure::bad(Code::BlobUploadInvalid, "the Content-Range is not START-END")
+            })?),
+        };
     // distribution-spec, Pushing a blob in chunks: chunks MUST be uploaded in order; the answer to another one
     // MUST be 416.
     if range.is_some_and(|(first, _)| first != start) {
