@@ -244,7 +244,7 @@ impl Decoder {
                 State::Done => return Ok(Event::End),
                 State::Header | State::Zero | State::GnuMap { .. } | State::PaxMap { .. } => {
                     let Some(block) = self.block(rest, used) else { return Ok(Event::NeedInput) };
-                    if let Some(event) = self.take_block(&block)? {
+                    if let Some(event) = self.take_block(&block, *used)? {
                         return Ok(event);
                     }
                 }
@@ -278,13 +278,14 @@ impl Decoder {
         self.partial.get(..self.partial_len).unwrap_or_default()
     }
 
-    fn take_block(&mut self, block: &Block) -> Result<Option<Event>, Fault> {
+    fn take_block(&mut self, block: &Block, used: usize) -> Result<Option<Event>, Fault> {
         match std::mem::replace(&mut self.state, State::Header) {
             State::Header => self.header(block),
             State::Zero => {
                 if !is_zero(block) {
                     // Nothing is parsed after the end, so that no reader that stops there sees other files.
-                    self.warnings.push(Warning::DataAfterZeroBlock { offset: self.position });
+                    let offset = (self.position + used as u64).saturating_sub(BLOCK as u64);
+                    self.warnings.push(Warning::DataAfterZeroBlock { offset });
                 }
                 self.state = State::Done;
                 Ok(Some(Event::End))
