@@ -114,7 +114,7 @@ fn inner_ordinary_user() {
     if let Some(cgroup) = Cgroup::create(&hierarchy, &id, None, None).unwrap() {
         // Delegated to this user: then everything must work.
         cgroup.destroy().unwrap();
-        println!("SKIP inner: needs a user without control groups of their own");
+        eprintln!("SKIP inner: needs a user without control groups of their own");
         return;
     }
     let error = Cgroup::create(&hierarchy, &id, None, Some(&resources)).unwrap_err().to_string();
@@ -154,7 +154,7 @@ fn shell() -> Child {
 fn life(mode: Mode) {
     let hierarchy = Hierarchy::detect().unwrap();
     if hierarchy.mode() != mode {
-        println!("SKIP inner: needs cgroup trees arranged as {mode:?}, not {:?}", hierarchy.mode());
+        eprintln!("SKIP inner: needs cgroup trees arranged as {mode:?}, not {:?}", hierarchy.mode());
         return;
     }
     let top = format!("oci-runtime-test-{}-{mode:?}", std::process::id());
@@ -215,7 +215,7 @@ fn limits(hierarchy: &Hierarchy, path: &Path) {
         assert!(seen > 0, "no file of {controller} in {folder:?}");
         guard.cgroup.destroy().unwrap();
         assert!(!folder.exists());
-        println!("checked {controller}");
+        eprintln!("checked {controller}");
     }
 }
 
