@@ -196,7 +196,10 @@ impl<W: Write> Walk<'_, W> {
     }
 
     fn failed(&self, doing: &str, errno: rustix::io::Errno) -> Error {
-        Error::io(format!("{doing} {}", self.shown.join(self.path_buf()).display()), errno)
+        // Joining nothing would add a slash.
+        let below = self.path_buf();
+        let path = if self.path.is_empty() { self.shown.to_path_buf() } else { self.shown.join(below) };
+        Error::io(format!("{doing} {}", path.display()), errno)
     }
 }
 

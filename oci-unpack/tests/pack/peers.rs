@@ -1,0 +1,176 @@
+//! Other programs unpack what is packed here, and find the same tree.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use oci_unpack::compression::Compression;
+use oci_unpack::pack::{LayerWriter, Owners, PackOptions, pack};
+
+use crate::folder::tree;
+
+/// Every node below a folder: name, type and mode, links, size, time, owner, target or content.
+fn listing(dir: &Path) -> Vec<String> {
+    fn walk(dir: &Path, below: &Path, out: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let name = below.join(entry.file_name());
+            let meta = entry.metadata().unwrap();
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            let content = if meta.is_file() { fs::read(entry.path()).unwrap() } else { Vec::new() };
+            let digest = oci_digest::digest_of(oci_digest::Algorithm::Sha256, &content);
+            let size = if meta.is_dir() { 0 } else { meta.size() };
+            let nlink = if meta.is_dir() { 0 } else { meta.nlink() };
+            out.push(format!(
+                "{:?} {:o} x{nlink} {size} @{} {}:{} {target:?} {digest}",
+                String::from_utf8_lossy(name.as_os_str().as_bytes()),
+                meta.mode(),
+                meta.mtime(),
+                meta.uid(),
+                meta.gid(),
+            ));
+            if meta.is_dir() {
+                walk(&entry.path(), &name, out);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(dir, Path::new(""), &mut out);
+    out.sort();
+    out
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+fn run(command: &mut Command) {
+    let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+}
+
+#[test]
+fn gnu_tar_and_bsdtar() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree_dir = dir.path().join("tree");
+    fs::create_dir(&tree_dir).unwrap();
+    tree(&tree_dir);
+    let blob = dir.path().join("layer");
+    pack(&tree_dir, fs::File::create(&blob).unwrap(), &PackOptions::default()).unwrap();
+    for program in ["tar", "bsdtar"] {
+        if !is_there(program) {
+            eprintln!("SKIP gnu_tar_and_bsdtar: needs {program}");
+            continue;
+        }
+        let out = dir.path().join(program);
+        fs::create_dir(&out).unwrap();
+        run(Command::new(program).arg("-xpzf").arg(&blob).arg("-C").arg(&out));
+        assert_eq!(listing(&out), listing(&tree_dir), "{program}");
+    }
+}
+
+#[test]
+fn umoci() {
+    if !is_there("umoci") {
+        eprintln!("SKIP umoci: needs umoci");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let tree_dir = dir.path().join("tree");
+    fs::create_dir(&tree_dir).unwrap();
+    tree(&tree_dir);
+    // umoci as an ordinary user maps this one to root.
+    let root = rustix::process::geteuid().is_root();
+    let owners = if root { Owners::Keep } else { Owners::Fixed { uid: 0, gid: 0 } };
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let options = PackOptions::default().owners(owners.clone()).compression(compression);
+        let layout = dir.path().join(format!("layout-{compression}"));
+        write_layout(&layout, &tree_dir, &options);
+        let out = dir.path().join(format!("out-{compression}"));
+        let mut command = Command::new("umoci");
+        command
+            .args(["--log=error", "raw", "unpack", "--image"])
+            .arg(format!("{}:latest", layout.display()))
+            .arg(&out);
+        if !root {
+            command.arg("--rootless");
+        }
+        if compression == Compression::Zstd && !command.output().unwrap().status.success() {
+            eprintln!("SKIP umoci (zstd): needs a umoci that knows zstd");
+            continue;
+        }
+        if compression == Compression::Gzip {
+            run(&mut command);
+        }
+        assert_eq!(listing(&out), listing(&tree_dir), "{compression}");
+    }
+}
+
+/// The smallest layout with one image of one layer, tagged `latest`.
+fn write_layout(layout: &Path, tree: &Path, options: &PackOptions) {
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = oci_digest::digest_of(oci_digest::Algorithm::Sha256, bytes);
+        fs::write(blobs.join(digest.digest()), bytes).unwrap();
+        (digest.to_string(), bytes.len())
+    };
+    let (blob, layer) = pack(tree, Vec::new(), options).unwrap();
+    let (layer_digest, layer_size) = put(&blob);
+    let layer_type = layer.descriptor().media_type().to_string();
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}},"config":{{}}}}"#,
+        layer.diff_id
+    );
+    let (config_digest, config_size) = put(config.as_bytes());
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config_digest}","size":{config_size}}},"layers":[{{"mediaType":"{layer_type}","digest":"{layer_digest}","size":{layer_size}}}]}}"#
+    );
+    let (digest, size) = put(manifest.as_bytes());
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{digest}","size":{size},"annotations":{{"org.opencontainers.image.ref.name":"latest"}}}}]}}"#
+    );
+    fs::write(layout.join("index.json"), index).unwrap();
+    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+/// Names that are not text need care in every program.
+#[test]
+fn odd_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: [&[u8]; 4] = [b"-dash", b"new\nline", b"\xff\xfe", b"\xe2\x82 cut \xe2\x82\xac"];
+    let mut layer = LayerWriter::new(Vec::new(), &PackOptions::default().latest_mtime(5)).unwrap();
+    for name in names {
+        layer.add_file(std::ffi::OsStr::from_bytes(name), 0o644, 1, &b"x"[..]).unwrap();
+    }
+    let blob = dir.path().join("layer");
+    fs::write(&blob, layer.finish().unwrap().0).unwrap();
+    for program in ["tar", "bsdtar"] {
+        if !is_there(program) {
+            eprintln!("SKIP odd_names: needs {program}");
+            continue;
+        }
+        let out = dir.path().join(program);
+        fs::create_dir(&out).unwrap();
+        // GNU tar says that it does not know hdrcharset, which is no matter.
+        let status = Command::new(program)
+            .arg("-xpzf")
+            .arg(&blob)
+            .arg("-C")
+            .arg(&out)
+            .env("LC_ALL", "C.UTF-8")
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{program}");
+        let mut found: Vec<_> =
+            fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().as_bytes().to_vec()).collect();
+        found.sort();
+        let mut expected = names.map(<[u8]>::to_vec);
+        expected.sort();
+        assert_eq!(found, expected, "{program}");
+    }
+}
