@@ -100,7 +100,8 @@ fn check_name(name: &str) -> io::Result<()> {
 }
 
 fn read_all(file: OwnedFd, cap: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
+    // Room for a page: the kernel makes the text anew for every read, and small reads would be many.
+    let mut bytes = Vec::with_capacity(4096);
     File::from(file).take(cap).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
