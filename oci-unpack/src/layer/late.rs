@@ -86,7 +86,7 @@ impl Link {
     fn make(&self, tree: &mut Tree) -> Result<()> {
         let at = Place { dir: self.dir, name: &self.name };
         let linked = match tree.resolve(self.target.parent(), Missing::Tell)? {
-            Some(dir) => tree.link(at, Place { dir, name: self.target.leaf() })?,
+            Some(dir) => tree.link(at, Place { dir, name: self.target.leaf() }, true)?,
             None => Linked::NoTarget,
         };
         match linked {

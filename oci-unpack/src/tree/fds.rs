@@ -48,11 +48,7 @@ impl Descriptors {
         }
         let fd = match self.cache.get(&dir) {
             Some(fd) => Arc::clone(fd),
-            None => {
-                let fd = Arc::new(self.open_from_nearest(map, dir)?);
-                self.keep(dir, &fd);
-                fd
-            }
+            None => self.open_from_nearest(map, dir)?,
         };
         self.last = Some((dir, Arc::clone(&fd)));
         Ok(fd)
@@ -73,47 +69,48 @@ impl Descriptors {
 
     /// Opens from the nearest ancestor that is open, or from the root. The names hold no links: where there is
     /// one now, somebody else put it there, and it is not followed.
-    fn open_from_nearest(&mut self, map: &DirMap, dir: DirId) -> Result<OwnedFd> {
+    fn open_from_nearest(&mut self, map: &DirMap, dir: DirId) -> Result<Arc<OwnedFd>> {
         let fail = |errno| failed("opening the directory", &map.path(dir), errno);
-        let mut names = vec![map.name(dir)];
+        let mut steps = vec![dir];
         let mut from = map.parent(dir);
         while from != ROOT && !self.cache.contains_key(&from) {
-            names.push(map.name(from));
+            steps.push(from);
             from = map.parent(from);
         }
-        names.reverse();
+        steps.reverse();
         let mut at = self.cache.get(&from).map_or_else(|| Arc::clone(&self.root), Arc::clone);
-        if self.openat2 && names.len() > 1 {
-            let mut rest = names.as_slice();
-            loop {
-                let (path, count) = front(rest);
-                match open_path(&at, &path) {
-                    Ok(fd) if count == rest.len() => return Ok(fd),
-                    Ok(fd) => at = Arc::new(fd),
-                    // No such call (before 5.6), or an old seccomp filter.
-                    Err(Errno::NOSYS | Errno::PERM) => {
-                        self.openat2 = false;
-                        break;
-                    }
-                    Err(errno) => return Err(fail(errno)),
+        let mut rest = steps.as_slice();
+        while let Some(first) = rest.first() {
+            let (path, count) = if self.openat2 { front(map, rest) } else { (map.name(*first).to_vec(), 1) };
+            let opened = match count {
+                1 => openat(&at, path, DIRECTORY, Mode::empty()),
+                _ => open_path(&at, &path),
+            };
+            match opened {
+                Ok(fd) => at = Arc::new(fd),
+                // No such call (before 5.6), or an old seccomp filter.
+                Err(Errno::NOSYS | Errno::PERM) if count > 1 => {
+                    self.openat2 = false;
+                    continue;
                 }
-                rest = rest.get(count..).unwrap_or_default();
+                Err(errno) => return Err(fail(errno)),
             }
-            names = rest.to_vec();
+            // The directories on the way, too: the final pass goes up the same way, and shall not walk a deep tree
+            // anew for each.
+            if let Some(opened) = rest.get(count - 1) {
+                self.keep(*opened, &at);
+            }
+            rest = rest.get(count..).unwrap_or_default();
         }
-        let Some((last, parents)) = names.split_last() else { return Err(fail(Errno::NOENT)) };
-        for name in parents {
-            at = Arc::new(openat(&at, *name, DIRECTORY, Mode::empty()).map_err(fail)?);
-        }
-        openat(&at, *last, DIRECTORY, Mode::empty()).map_err(fail)
+        Ok(at)
     }
 }
 
 /// As many names as one call takes, joined.
-fn front(names: &[&[u8]]) -> (Vec<u8>, usize) {
+fn front(map: &DirMap, steps: &[DirId]) -> (Vec<u8>, usize) {
     let mut path = Vec::new();
     let mut count = 0;
-    for name in names {
+    for name in steps.iter().map(|step| map.name(*step)) {
         if count > 0 {
             if path.len() + 1 + name.len() > PATH_BYTES {
                 break;
@@ -139,20 +136,20 @@ fn open_path(at: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::map::Attributes;
     use super::*;
 
     #[test]
     fn a_front_is_as_long_as_one_call_takes() {
-        let name = [b'n'; 255];
-        let names = vec![&name[..]; 40];
-        let (path, count) = front(&names);
+        let mut map = DirMap::new(Attributes::Implicit);
+        let mut steps = Vec::new();
+        let mut at = ROOT;
+        for _ in 0..40 {
+            at = map.add(at, &[b'n'; 255], Attributes::Implicit);
+            steps.push(at);
+        }
+        let (path, count) = front(&map, &steps);
         assert_eq!(count, 15);
         assert!(path.len() <= PATH_BYTES);
-        let long = [b'n'; 5000];
-        assert_eq!(
-            front(&[&long[..], b"x"]).1,
-            1,
-            "a name that is too long is left for the kernel to refuse"
-        );
     }
 }

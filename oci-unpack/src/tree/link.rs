@@ -1,4 +1,4 @@
-use rustix::fs::{AtFlags, linkat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::{Place, Tree};
@@ -15,7 +15,8 @@ pub(crate) enum Linked {
 
 impl Tree {
     /// Gives a node another name, in place of whatever has it. Neither last component is followed.
-    pub(crate) fn link(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
+    /// `late`: the name was announced by [`brought`](Self::brought), so that what has it is not this layer's.
+    pub(crate) fn link(&mut self, at: Place<'_>, target: Place<'_>, late: bool) -> Result<Linked> {
         if self.map.child(target.dir, target.name).is_some() {
             return Err(Error::entry(&self.path_of(at), "a hard link to a directory"));
         }
@@ -23,7 +24,14 @@ impl Tree {
         match linkat(&from, target.name, &to, at.name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Linked::NoTarget),
-            Err(Errno::EXIST) => return self.link_over(at, target),
+            Err(Errno::EXIST) => return self.link_over(at, target, late),
+            Err(Errno::PERM) => {
+                let stat = statat(&from, target.name, AtFlags::SYMLINK_NOFOLLOW);
+                if stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Directory) {
+                    return Err(Error::entry(&self.path_of(at), "a hard link to a directory"));
+                }
+                return Err(self.failed("linking", at, Errno::PERM));
+            }
             Err(errno) => return Err(self.failed("linking", at, errno)),
         }
         self.map.brought(at.dir, at.name);
@@ -31,7 +39,7 @@ impl Tree {
     }
 
     /// The name is taken. Nothing is removed before the new link exists: what is there may hold the target.
-    fn link_over(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
+    fn link_over(&mut self, at: Place<'_>, target: Place<'_>, late: bool) -> Result<Linked> {
         let (from, to) = (self.fd(target.dir)?, self.fd(at.dir)?);
         let look = |fd, name| statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
         let there = match look(&from, target.name) {
@@ -54,7 +62,11 @@ impl Tree {
                 Err(errno) => return Err(self.failed("linking", at, errno)),
             }
         };
-        self.displace(at)?;
+        if late {
+            self.remove(at)?;
+        } else {
+            self.displace(at)?;
+        }
         renameat(&to, aside.as_str(), &to, at.name).map_err(|e| {
             // The tree is given up anyway; a name that no layer brought shall not stay behind in it.
             let _ = unlinkat(&to, aside.as_str(), AtFlags::empty());
