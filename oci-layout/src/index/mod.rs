@@ -2,6 +2,7 @@
 
 mod document;
 mod edit;
+mod platform;
 mod resolve;
 mod sniff;
 mod tags;
