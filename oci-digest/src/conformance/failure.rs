@@ -10,7 +10,7 @@ pub struct Failure {
     /// What was expected, and what was.
     pub reason: String,
     /// The error of the implementation, where one was not expected.
-    pub source: Option<Error>,
+    pub source: Option<Box<Error>>,
 }
 
 /// The result of one check, which does not know its own name.
@@ -18,12 +18,12 @@ pub(super) type Check<T = ()> = std::result::Result<T, Broken>;
 
 pub(super) struct Broken {
     reason: String,
-    source: Option<Error>,
+    source: Option<Box<Error>>,
 }
 
 impl From<Error> for Broken {
     fn from(source: Error) -> Self {
-        Self { reason: "an unexpected error".to_owned(), source: Some(source) }
+        Self { reason: "an unexpected error".to_owned(), source: Some(Box::new(source)) }
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) fn checked<S>(
     let store = make().map_err(|source| Failure {
         check,
         reason: "the factory failed".to_owned(),
-        source: Some(source),
+        source: Some(Box::new(source)),
     })?;
     body(&store).map_err(|broken| Failure { check, reason: broken.reason, source: broken.source })
 }
@@ -54,7 +54,7 @@ pub(super) fn ensure(holds: bool, reason: impl Into<String>) -> Check {
 
 /// Adds what was being done to an unexpected error.
 pub(super) fn during<T>(doing: &str, result: Result<T>) -> Check<T> {
-    result.map_err(|source| Broken { reason: format!("{doing} failed"), source: Some(source) })
+    result.map_err(|source| Broken { reason: format!("{doing} failed"), source: Some(Box::new(source)) })
 }
 
 /// The error that has to be there.

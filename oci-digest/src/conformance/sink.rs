@@ -101,7 +101,7 @@ fn sha512<S: Sink>(sink: &S) -> Check {
 }
 
 fn large<S: Sink>(sink: &S) -> Check {
-    let blob = Item::blob((3 << 20) + 17);
+    let blob = Item::blob((1 << 20) + 17);
     during("ingest", blob.ingest(sink))?;
     ensure(sink.has(&blob.descriptor)?, "has is false after ingest")
 }

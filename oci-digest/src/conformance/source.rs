@@ -12,7 +12,7 @@ pub(super) fn run<S: Source>(make: impl Fn(&MemoryStore) -> Result<S>) -> Result
     checked("the_fixture_is_sound", &|| Ok(()), |()| image.publish(&store, &[&tag]))?;
     checked("a_tag_resolves", &filled, |source| resolves(source, &tag, &image.manifest))?;
     checked("a_digest_resolves", &filled, |source| {
-        resolves(source, &image.manifest.descriptor.digest().to_string(), &image.manifest)
+        resolves(source, image.manifest.descriptor.digest().as_ref(), &image.manifest)
     })?;
     checked("unknown_names_are_not_found", &filled, unknown)?;
     checked("content_opens_at_any_offset", &filled, |source| {

@@ -24,10 +24,10 @@ pub fn select<'a>(wanted: &Platform, manifests: &'a [Descriptor]) -> Result<&'a 
     if let Some((_, entry)) = best {
         return Ok(entry);
     }
-    if let (Some(only), 1) = (images().next(), images().count()) {
-        if only.platform().is_none() {
-            return Ok(only);
-        }
+    if let (Some(only), 1) = (images().next(), images().count())
+        && only.platform().is_none()
+    {
+        return Ok(only);
     }
     Err(no_platform(wanted, images().map(|entry| entry.platform().as_ref())))
 }

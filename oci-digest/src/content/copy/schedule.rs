@@ -220,10 +220,10 @@ impl<'a> Schedule<'a> {
                 state.entries[at].waits_for += 1;
             }
         }
-        if let Some(subject) = node.subject.filter(|_| self.options.subjects) {
-            if Kind::of(subject.media_type()).is_manifest_or_index() {
-                state.add(&subject, depth, Role::Published, true, self.options)?;
-            }
+        if let Some(subject) = node.subject.filter(|_| self.options.subjects)
+            && Kind::of(subject.media_type()).is_manifest_or_index()
+        {
+            state.add(&subject, depth, Role::Published, true, self.options)?;
         }
         if state.entries[at].waits_for == 0 {
             state.documents.push_back(Task::Put(at));

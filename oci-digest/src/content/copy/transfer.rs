@@ -29,11 +29,11 @@ pub(super) fn blob(
         options.tell(&Event::Present { descriptor });
         return Ok(Outcome::Present);
     }
-    if let Some(location) = source.location(descriptor) {
-        if sink.adopt(descriptor, &location)? {
-            options.tell(&Event::Adopted { descriptor });
-            return Ok(Outcome::Adopted);
-        }
+    if let Some(location) = source.location(descriptor)
+        && sink.adopt(descriptor, &location)?
+    {
+        options.tell(&Event::Adopted { descriptor });
+        return Ok(Outcome::Adopted);
     }
     if let Some(bytes) = embedded(descriptor) {
         send(sink, descriptor, &bytes.as_slice(), options, stop)?;
