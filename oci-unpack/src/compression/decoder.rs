@@ -36,7 +36,7 @@ pub struct Decoder<R: Read> {
 
 enum State<R: Read> {
     Plain(Input<R>),
-    Gzip(GzipMembers<R>),
+    Gzip(Box<GzipMembers<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
 }
 
@@ -73,7 +73,7 @@ impl<R: Read> Decoder<R> {
         let found = if start.is_empty() { None } else { Some(sniff(start, declared)?) };
         let state = match found {
             None | Some(Compression::None) => State::Plain(input),
-            Some(Compression::Gzip) => State::Gzip(GzipMembers::new(input)),
+            Some(Compression::Gzip) => State::Gzip(Box::new(GzipMembers::new(input))),
             Some(Compression::Zstd) => {
                 let broken = |e: io::Error| Error::Compression { reason: format!("zstd: {e}") };
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(broken)?;

@@ -14,6 +14,7 @@ pub(super) struct GzipMembers<R> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per layer, and it is boxed as a whole")]
 enum State<R> {
     Member(GzDecoder<Input<R>>),
     Tail(Input<R>),

@@ -162,8 +162,8 @@ impl SparseRecords {
                 self.size = Some(number::size("sparse size", i128::from(number(value)?))?);
             }
             b"numblocks" => self.blocks = Some(number(value)?),
-            b"offset" if self.numbers.len() % 2 == 0 => self.push(number(value)?, limits)?,
-            b"numbytes" if self.numbers.len() % 2 == 1 => self.push(number(value)?, limits)?,
+            b"offset" if self.numbers.len().is_multiple_of(2) => self.push(number(value)?, limits)?,
+            b"numbytes" if !self.numbers.len().is_multiple_of(2) => self.push(number(value)?, limits)?,
             b"offset" | b"numbytes" => return Err("GNU.sparse offsets and lengths are out of turn".into()),
             b"map" => {
                 self.numbers.clear();
@@ -187,11 +187,14 @@ impl SparseRecords {
     }
 }
 
-/// The next record `LENGTH KEY=VALUE\n`, as (key, value, bytes after it).
+/// Key, value, and the bytes after the record.
+type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// The next record `LENGTH KEY=VALUE\n`.
 ///
 /// The length counts the whole record; values may hold any byte, newlines too, so nothing is searched for but the
 /// first blank and the first equals sign.
-fn record(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn record(bytes: &[u8]) -> Result<Parts<'_>, Fault> {
     // Twenty digits are more than any length that fits.
     let blank = bytes.iter().take(21).position(|&b| b == b' ').ok_or("a PAX record has no length")?;
     let (digits, _) = bytes.split_at(blank);

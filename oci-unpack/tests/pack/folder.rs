@@ -211,7 +211,7 @@ fn what_cannot_be_read_is_named() {
     let error = pack(&missing, Vec::new(), &PackOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("opening {}", missing.display()));
     fs::write(dir.path().join("secret"), "").unwrap();
-    fs::set_permissions(dir.path().join("secret"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("secret"), Permissions::from_mode(0o000)).unwrap();
     if geteuid().is_root() {
         eprintln!("SKIP what_cannot_be_read_is_named (secret file): needs an ordinary user");
         return;
