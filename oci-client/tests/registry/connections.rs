@@ -107,7 +107,7 @@ fn garbage_and_silence() {
     assert!(silent.is_at_end());
     let mut half = Connection::to(server.addr());
     half.send_head("PUT /v2/a/manifests/x", &[("Content-Type", MANIFEST)], Some(1000));
-    half.write(manifest(b"x").to_string()[..10].as_bytes());
+    half.write(&manifest(b"x").to_string().as_bytes()[..10]);
     assert_eq!(half.receive(false).error().0, 408);
     assert_eq!(get(&server, "/v2/").status, 200);
 }
