@@ -23,6 +23,9 @@ impl Tree {
         let (from, to) = (self.fd(target.dir)?, self.fd(at.dir)?);
         match linkat(&from, target.name, &to, at.name, AtFlags::empty()) {
             Ok(()) => {}
+            Err(Errno::NOENT) if self.skipped.contains(&(target.dir, target.name.into())) => {
+                return self.skip_device(at).map(|()| Linked::Done);
+            }
             Err(Errno::NOENT) => return Ok(Linked::NoTarget),
             Err(Errno::EXIST) => return self.link_over(at, target, late),
             Err(Errno::PERM) => {

@@ -13,7 +13,7 @@ mod resolve;
 mod sweep;
 mod xattr;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub(crate) struct Tree {
     aliases: HashMap<Box<[u8]>, DirId>,
     /// The directory of the last entry: entries come in runs.
     last: Option<(Vec<u8>, DirId)>,
+    /// Devices that this process may not make: links to them are left out, too.
+    skipped: HashSet<(DirId, Box<[u8]>)>,
     means: Means,
     max_links: u32,
     keep_trusted: bool,
@@ -71,6 +73,7 @@ impl Tree {
             map: DirMap::new(found),
             aliases: HashMap::new(),
             last: None,
+            skipped: HashSet::new(),
             means,
             max_links: options.limits.links,
             keep_trusted: options.keep_trusted_xattrs,

@@ -102,11 +102,12 @@ impl Tree {
     }
 
     /// What the device would have replaced must go even so.
-    fn skip_device(&mut self, at: Place<'_>) -> Result<()> {
+    pub(super) fn skip_device(&mut self, at: Place<'_>) -> Result<()> {
         let path = self.path_of(at);
         self.reporter.warn(&path, Warning::DeviceSkipped)?;
         self.remove(at)?;
         self.map.brought(at.dir, at.name);
+        self.skipped.insert((at.dir, at.name.into()));
         Ok(())
     }
 

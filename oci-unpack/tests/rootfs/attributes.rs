@@ -105,7 +105,12 @@ fn devices() {
         )
         .root(),
         row("94b", "a major number the kernel has not", vec![vec![chr("d", 4096, 0)]], "error: \"d\"…4096:0"),
-        row("94c", "a minor number the kernel has not", vec![vec![chr("d", 1, 1 << 20)]], "error: \"d\"…1:1048576"),
+        row(
+            "94c",
+            "a minor number the kernel has not",
+            vec![vec![chr("d", 1, 1 << 20)]],
+            "error: \"d\"…1:1048576",
+        ),
     ]);
     if is_root() {
         return;
@@ -251,7 +256,11 @@ fn times() {
         row(
             "110",
             "after 2038 and 2106, and before 1970",
-            vec![vec![file("a", "").time("4102444800"), file("b", "").time("5000000000.5"), file("c", "").time("-1.5")]],
+            vec![vec![
+                file("a", "").time("4102444800"),
+                file("b", "").time("5000000000.5"),
+                file("c", "").time("-1.5"),
+            ]],
             "a = @4102444800
              b = @5000000000.500000000
              c = @-2.500000000",
@@ -265,7 +274,11 @@ fn times_beyond() {
     use std::os::unix::fs::MetadataExt;
     for time in ["253402300799", "4611686018427387904", "-4611686018427387904"] {
         let room = super::Room::new();
-        let archive = super::layer::archive(&[file("f", "").time(time), dir("d/").time(time), symlink("l", "x").time(time)]);
+        let archive = super::layer::archive(&[
+            file("f", "").time(time),
+            dir("d/").time(time),
+            symlink("l", "x").time(time),
+        ]);
         let (result, warnings) = room.unpack(&[archive], Default::default());
         result.unwrap();
         let wanted: i64 = time.parse().unwrap();
