@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -169,6 +170,7 @@ fn killed_processes_leave_a_sound_layout() {
 }
 
 const LARGE: usize = 3 << 20;
+const LARGE_U64: u64 = LARGE as u64;
 const STALL_AT: usize = 2 << 20;
 
 fn large() -> Vec<u8> {
@@ -223,6 +225,14 @@ fn a_killed_download_goes_on_where_it_stopped() {
     layout.ingest(&descriptor, &offsets).unwrap();
     assert_eq!(offsets.take(), [STALL_AT as u64]);
     assert_eq!(layout.read(&descriptor, 4 << 20).unwrap(), large());
+    assert!(!partial.exists());
+
+    // Killed after its mode was set and before its name: ordinary users cannot go on from it, root can.
+    layout.remove(descriptor.digest()).unwrap();
+    std::fs::write(&partial, large()).unwrap();
+    std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o444)).unwrap();
+    layout.ingest(&descriptor, &offsets).unwrap();
+    assert!(matches!(offsets.take()[..], [0] | [LARGE_U64]));
     assert!(!partial.exists());
 
     // What an earlier attempt left may be wrong, or too much: then the whole comes again.

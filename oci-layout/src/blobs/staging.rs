@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use oci_digest::Digest;
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
@@ -32,17 +33,29 @@ impl Staging {
     pub(super) fn new(layout: &ImageLayout) -> Result<Self> {
         let work = layout.root.make_folder(&[WORK])?;
         let path = layout.root.path().join(WORK);
-        // Giving the file its name later goes through /proc, which a container may lack.
-        if std::path::Path::new("/proc/self/fd").exists() {
-            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-            match fs::openat(&work, ".", flags, Mode::from_raw_mode(0o600)) {
-                Ok(fd) => return Ok(Self { file: File::from(fd), name: None }),
-                // EISDIR is what a kernel or file system without it says, by accident of its flags.
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
-                Err(errno) => return Err(Error::io("create a file in", &path)(errno)),
-            }
+        match Self::unnamed(&work, &path)? {
+            Some(staging) => Ok(staging),
+            None => Self::named(work, &path),
         }
-        let (file, name) = create_temporary(work.as_fd(), 0o600, &path)?;
+    }
+
+    /// `None`: the file system or the kernel cannot.
+    fn unnamed(work: &OwnedFd, path: &Path) -> Result<Option<Self>> {
+        // Giving the file its name later goes through /proc, which a container may lack.
+        if !Path::new("/proc/self/fd").exists() {
+            return Ok(None);
+        }
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match fs::openat(work, ".", flags, Mode::from_raw_mode(0o600)) {
+            Ok(fd) => Ok(Some(Self { file: File::from(fd), name: None })),
+            // EISDIR is what a kernel before 3.11 says, which sees only O_DIRECTORY in the flags.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(Error::io("create a file in", path)(errno)),
+        }
+    }
+
+    fn named(work: OwnedFd, path: &Path) -> Result<Self> {
+        let (file, name) = create_temporary(work.as_fd(), 0o600, path)?;
         // Locked while in use, so that a cleaner can tell what a killed process left.
         let _ = fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Self { file, name: Some((work, name)) })
@@ -59,6 +72,7 @@ impl Staging {
         loop {
             let fd = match fs::openat(&folder, &*name, flags, Mode::from_raw_mode(0o600)) {
                 Ok(fd) => fd,
+                Err(Errno::ACCESS) if remove_finished(&folder, &name) => continue,
                 // Another user's: leave it alone.
                 Err(Errno::ACCESS) => return Ok(None),
                 Err(errno) => return Err(Error::io("create", &path)(errno)),
@@ -129,6 +143,15 @@ impl Drop for Staging {
     }
 }
 
+/// Removes a partial file that has the mode of a finished blob: its writer was killed between the two names. It could
+/// be gone on from, but not be written if need be. `false`: it is somebody else's, or in use.
+fn remove_finished(folder: &OwnedFd, name: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = fs::openat(folder, name, flags, Mode::empty()) else { return false };
+    fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        && fs::unlinkat(folder, name, AtFlags::empty()).is_ok()
+}
+
 /// Gives an O_TMPFILE its name.
 fn link_unnamed(layout: &ImageLayout, file: &File, folder: &OwnedFd, blob: &BlobName<'_>) -> Result<()> {
     let path = blob.path(&layout.root);
@@ -148,4 +171,57 @@ fn link_unnamed(layout: &ImageLayout, file: &File, folder: &OwnedFd, blob: &Blob
         let _ = fs::unlinkat(&work, &*name, AtFlags::empty());
         Error::io("replace", &path)(errno)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use oci_digest::{Algorithm, digest_of};
+
+    use super::*;
+
+    /// Both kinds of files become blobs, give way to a whole blob, replace a broken one, and vanish when dropped.
+    #[test]
+    fn with_and_without_a_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        let layout = ImageLayout::create(scratch.path().join("l")).unwrap();
+        let path = layout.root.path().join(WORK);
+        let work = || layout.root.make_folder(&[WORK]).unwrap();
+        let digest = digest_of(Algorithm::Sha256, b"hello");
+        let blob = BlobName::of(&digest).unwrap();
+        let at = blob.path(&layout.root);
+        let names = || std::fs::read_dir(&path).unwrap().count();
+        let alone = names();
+
+        for kind in ["named", "unnamed"] {
+            let staged = || {
+                let staging = match kind {
+                    "named" => Some(Staging::named(work(), &path).unwrap()),
+                    _ => Staging::unnamed(&work(), &path).unwrap(),
+                }?;
+                (&staging.file).write_all(b"hello").unwrap();
+                Some(staging)
+            };
+            let Some(staging) = staged() else {
+                eprintln!("SKIP with_and_without_a_name: needs a file system with O_TMPFILE");
+                continue;
+            };
+            assert_eq!(names() > alone, kind == "named");
+            drop(staging);
+            assert_eq!(names(), alone, "{kind}");
+            for before in [None, Some("hellp"), Some("broken")] {
+                let _ = std::fs::remove_file(&at);
+                if let Some(before) = before {
+                    std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+                    std::fs::write(&at, before).unwrap();
+                }
+                staged().unwrap().commit(&layout, &blob, 5).unwrap();
+                // Of equal size is taken as it is; whether it is right, a reader or a check finds out.
+                let after = if before == Some("hellp") { "hellp" } else { "hello" };
+                assert_eq!(std::fs::read_to_string(&at).unwrap(), after, "{kind}");
+                assert_eq!(names(), alone, "{kind}");
+            }
+        }
+    }
 }

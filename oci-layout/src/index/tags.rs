@@ -37,8 +37,11 @@ impl ImageLayout {
                 entries.push(entry(descriptor, None));
                 return Ok(true);
             }
-            // Every tag, even after one that changed something.
-            Ok(tags.iter().fold(false, |changed, tag| set_tag(entries, descriptor, tag) || changed))
+            let mut changed = false;
+            for tag in tags {
+                changed |= set_tag(entries, descriptor, tag);
+            }
+            Ok(changed)
         })?;
         Ok(())
     }
@@ -111,10 +114,10 @@ fn set_tag(entries: &mut Vec<Value>, descriptor: &Descriptor, tag: &str) -> bool
                 tag_of(entry) != Some(tag) || at == position + 1
             });
             // Nothing before it was removed, so it is where it was.
-            if let Some(place) = entries.get_mut(position) {
-                if !is_of(place, descriptor.digest()) {
-                    *place = entry(descriptor, Some(tag));
-                }
+            if let Some(place) = entries.get_mut(position)
+                && !is_of(place, descriptor.digest())
+            {
+                *place = entry(descriptor, Some(tag));
             }
             true
         }
