@@ -250,6 +250,28 @@ mod tests {
         }
     }
 
+    /// Member ends fall on every place of the buffer, and of single reads.
+    #[test]
+    fn boundaries() {
+        struct Pieces<'a>(&'a [u8], usize);
+        impl Read for Pieces<'_> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                let n = buf.len().min(self.1);
+                self.0.read(&mut buf[..n])
+            }
+        }
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let text = sample()[..100].to_vec();
+            let blob = encode(compression, &text).repeat(3000);
+            assert!(blob.len() > 2 * (128 << 10));
+            for piece in [1, 3, usize::MAX] {
+                let mut out = Vec::new();
+                Decoder::new(Pieces(&blob, piece), None).unwrap().read_to_end(&mut out).unwrap();
+                assert!(out == text.repeat(3000), "{compression} {piece}");
+            }
+        }
+    }
+
     #[test]
     fn gzip_with_every_field() {
         let mut blob = flate2::GzBuilder::new()
@@ -267,9 +289,11 @@ mod tests {
         let (out, notices) = decode(&blob, Some(Compression::Zstd)).unwrap();
         assert_eq!(out, b"one");
         assert_eq!(notices, [Notice::Mismatch { declared: Compression::Zstd, found: Compression::Gzip }]);
-        let (out, notices) = decode(&[&blob[..], b"\0\0garbage"].concat(), None).unwrap();
-        assert_eq!(out, b"one");
-        assert!(matches!(notices[..], [Notice::TrailingBytes { .. }]));
+        for garbage in [&b"\0\0garbage"[..], b"\x1fgarbage", b"\x1f"] {
+            let (out, notices) = decode(&[&blob[..], garbage].concat(), None).unwrap();
+            assert_eq!(out, b"one");
+            assert!(matches!(notices[..], [Notice::TrailingBytes { .. }]));
+        }
     }
 
     #[test]

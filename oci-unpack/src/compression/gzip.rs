@@ -107,7 +107,7 @@ impl<R: Read> Read for GzipMembers<R> {
     }
 }
 
-/// Whether a member follows. One byte decides: no padding starts like that, and a broken member is an error.
-fn is_member(input: &mut impl BufRead) -> io::Result<bool> {
-    Ok(input.fill_buf()?.first() == Some(&0x1f))
+/// Whether a member follows: what begins like one has to be one to its end.
+fn is_member<R: Read>(input: &mut Input<R>) -> io::Result<bool> {
+    Ok(input.peek(2)?.starts_with(&[0x1f, 0x8b]))
 }

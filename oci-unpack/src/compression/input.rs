@@ -18,9 +18,12 @@ impl<R: Read> Input<R> {
         Self { inner, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, failed: false }
     }
 
-    /// At least `want` bytes without taking them, fewer only at the end. Only before anything was taken, and for
-    /// less than the buffer.
+    /// At least `want` bytes (of less than the buffer) without taking them, fewer only at the end.
     pub(super) fn peek(&mut self, want: usize) -> io::Result<&[u8]> {
+        if self.buffer.len() - self.start < want {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         while self.end - self.start < want {
             let n = self.read_inner(self.end)?;
             if n == 0 {

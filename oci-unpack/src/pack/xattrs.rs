@@ -11,6 +11,12 @@ pub(super) fn read(
     file: impl AsFd,
     mut keep: impl FnMut(&[u8]) -> bool,
 ) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    // Most files have none, and need no buffer.
+    match flistxattr(&file, &mut [0u8; 0][..]) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Ok(_) => {}
+        Err(e) => return Err(e),
+    }
     // The kernel's own limit for lists and values.
     let mut buffer = vec![0u8; 64 << 10];
     let list = match flistxattr(&file, &mut buffer[..]) {
