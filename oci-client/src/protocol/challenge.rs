@@ -208,7 +208,7 @@ mod tests {
             (&["Negotiate abc==, Bearer realm=\"http://t/\""], "http://t/  "),
             (&["Negotiate, Bearer realm=\"http://t/\""], "http://t/  "),
             (&["Foo a=1, b=\"2\", Bearer realm=\"http://t/?x=1\",service=\"s\""], "http://t/?x=1 s "),
-            (&["Bearer realm=\"http://t/\\a\\\"\",service=\"a \\\"b\\\"\""], "none"),
+            (&["Bearer realm=\"http://t/\\a\\\"\",service=\"a \\\"b\\\"\""], "http://t/a\" a \"b\" "),
             (&["Bearer realm=\"http://t/\",service=\"a \\\"b\\\", c\""], "http://t/ a \"b\", c "),
             (&["Bearer realm=\"/token\""], "http://r:1/token  "),
             (&[",, ,Bearer ,realm=\"http://t/\",,"], "http://t/  "),

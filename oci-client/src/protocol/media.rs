@@ -21,12 +21,6 @@ const SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
 
-/// Whether content of this type is asked for under `manifests/` and not under `blobs/`.
-pub(crate) fn is_manifest(media_type: &MediaType) -> bool {
-    let text = media_type.to_string();
-    MANIFESTS.contains(&text.as_str())
-}
-
 /// The type of a `Content-Type` without its parameters, if it is that of a manifest.
 pub(crate) fn manifest_type(content_type: &str) -> Result<MediaType, &'static str> {
     let essence = essence(content_type);
@@ -53,9 +47,6 @@ mod tests {
     fn parameters_do_not_matter() {
         let media_type = manifest_type("application/vnd.oci.image.index.v1+json; charset=utf-8").unwrap();
         assert_eq!(media_type, MediaType::ImageIndex);
-        assert!(is_manifest(&media_type));
-        assert!(is_manifest(&MediaType::from("application/vnd.docker.distribution.manifest.v2+json")));
-        assert!(!is_manifest(&MediaType::ImageConfig));
         assert!(manifest_type("text/html").is_err());
         assert!(manifest_type(SCHEMA_1[1]).unwrap_err().contains("schema 1"));
     }

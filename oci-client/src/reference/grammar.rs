@@ -76,7 +76,7 @@ fn check_component(component: &str) -> Result<(), Wrong> {
     // Between letters and digits stands one dot, one or two underscores, or any number of hyphens.
     let is_separator = |b: &u8| matches!(b, b'.' | b'_' | b'-');
     let mut rest = component.as_bytes();
-    while let Some(at) = rest.iter().position(|b| is_separator(b)) {
+    while let Some(at) = rest.iter().position(is_separator) {
         rest = rest.get(at..).unwrap_or_default();
         let end = rest.iter().position(|b| !is_separator(b)).unwrap_or(rest.len());
         let (separator, after) = rest.split_at(end);

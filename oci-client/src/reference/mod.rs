@@ -13,7 +13,7 @@ use crate::{Error, Result};
 ///
 /// Every value is well-formed. Names are read as docker reads them: `alpine` is
 /// `docker.io/library/alpine:latest`, and the first part is a registry when it has a dot or a colon, is in
-/// brackets, has upper case, or is `localhost`. A reference without tag and digest gets the tag `latest`.
+/// brackets, or is `localhost`. A reference without tag and digest gets the tag `latest`.
 ///
 /// ```
 /// use oci_client::Reference;
@@ -219,10 +219,7 @@ fn parse(input: &str) -> Result<Reference, Wrong> {
 }
 
 fn is_registry(first: &str) -> bool {
-    first == "localhost"
-        || first.starts_with('[')
-        || first.contains(['.', ':'])
-        || first.bytes().any(|b| b.is_ascii_uppercase())
+    first == "localhost" || first.starts_with('[') || first.contains(['.', ':'])
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ enum Page {
         json: Value,
     },
     /// The first page is not there, or is nothing that can be read.
-    Missing(String),
+    Missing,
 }
 
 /// A walk along `Link` headers that ends.
@@ -170,9 +170,8 @@ impl<'a> Pages<'a> {
         match answer.status.as_u16() {
             200 => {}
             400 | 404 | 405 | 501 if self.is_first() => {
-                let message = answer.message().await;
-                self.missing.clone_from(&message);
-                return Ok(Some(Page::Missing(message)));
+                self.missing = answer.message().await;
+                return Ok(Some(Page::Missing));
             }
             _ => return Err(answer.refusal(&self.call()).await),
         }
@@ -189,7 +188,7 @@ impl<'a> Pages<'a> {
         let content_type = answer.text("content-type").unwrap_or_default().to_owned();
         match serde_json::from_slice(&body) {
             Ok(json) => Ok(Some(Page::Json { content_type, json })),
-            Err(_) if accept.is_some() && self.is_first() => Ok(Some(Page::Missing("no JSON".to_owned()))),
+            Err(_) if accept.is_some() && self.is_first() => Ok(Some(Page::Missing)),
             Err(_) => Err(self.call().protocol("the answer is no JSON")),
         }
     }

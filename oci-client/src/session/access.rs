@@ -92,6 +92,19 @@ impl Session {
         }
     }
 
+    /// The answer to a request that carried what the challenge asked for.
+    pub(super) async fn not_accepted(&self, call: &Call, answer: &mut Answer) -> Error {
+        let known = self.credentials.as_ref().is_some_and(|c| *c != Credentials::anonymous());
+        let reason = match known {
+            true => "the registry does not accept these credentials",
+            false => "the registry does not let anonymous clients do this, and no credentials are known",
+        };
+        let message = answer.message().await;
+        let separator = if message.is_empty() { "" } else { ": " };
+        let (method, url) = (call.name(), answer.url.to_string());
+        Error::Unauthorized { method, url, reason: format!("{reason}{separator}{message}") }
+    }
+
     fn basic(&self) -> Option<Authorization> {
         self.credentials.as_ref().and_then(Credentials::basic_header).map(Authorization)
     }

@@ -121,7 +121,7 @@ impl Session {
             let status = answer.status;
             if status == StatusCode::UNAUTHORIZED && own {
                 if renewed {
-                    return Err(answer.refusal(call).await.into());
+                    return Err(self.not_accepted(call, &mut answer).await.into());
                 }
                 renewed = true;
                 let authorization = self.answer(call, &mut answer, authorization.as_ref()).await?;
