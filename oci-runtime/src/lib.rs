@@ -2,9 +2,11 @@
 
 #![deny(unsafe_code)]
 
+mod bundle;
 mod container;
 mod enter;
 mod error;
+mod explain;
 mod plan;
 mod prepare;
 mod step;
@@ -14,6 +16,7 @@ mod tail;
 pub mod cgroup;
 pub mod spec;
 
+pub use bundle::Bundle;
 pub use container::{Container, ExitStatus, Options, State, Status, Stdio};
 pub use error::{Error, Problem, Result};
 pub use plan::Plan;

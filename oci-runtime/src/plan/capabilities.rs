@@ -82,6 +82,12 @@ pub(crate) fn names(set: u64) -> Vec<String> {
     bits.map(|bit| NAMES.get(bit).map_or_else(|| bit.to_string(), |name| format!("CAP_{name}"))).collect()
 }
 
+/// Whether a text is the name of a capability, in the ways that the model reads it.
+pub(crate) fn is_known(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    NAMES.contains(&name.strip_prefix("CAP_").unwrap_or(&name))
+}
+
 pub(super) fn resolve(caps: Option<&LinuxCapabilities>, problems: &mut Problems) -> Capabilities {
     let Some(caps) = caps else {
         return Capabilities::default();

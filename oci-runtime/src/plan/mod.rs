@@ -17,7 +17,7 @@ use oci_spec::runtime::{LinuxResources, Spec};
 
 use crate::error::{Error, Problem, Result};
 
-pub(crate) use capabilities::{Capabilities, names as capability_names};
+pub(crate) use capabilities::{Capabilities, is_known as is_capability, names as capability_names};
 pub(crate) use devices::{Device, DeviceKind};
 pub(crate) use mounts::{Kind as MountKind, Mount, Propagation};
 pub(crate) use namespaces::{IdMap, Namespaces};

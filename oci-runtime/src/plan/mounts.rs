@@ -166,8 +166,9 @@ fn one(
         }
         Kind::New { file_system: problems.text(&format!("{pointer}/type"), typ), parameters }
     };
+    // Below /sys lie the host's control groups: read-only means them too, although the option does not say so.
     if let Kind::Bind { recursive: true, .. } = kind
-        && !bind
+        && target == InRoot::known("/sys")
         && found.attr.set & RDONLY != 0
     {
         found.deep.set |= RDONLY;

@@ -221,9 +221,9 @@ pub(crate) fn symlinkat(content: &CStr, dir: Fd, name: &CStr) -> Result<()> {
     unsafe { syscall(libc::SYS_symlinkat, [p(content), dir as usize, p(name), ZERO, ZERO, ZERO]) }.map(drop)
 }
 
-/// fchownat(2) without following a link.
+/// fchownat(2) without following a link; of `dir` itself for an empty name.
 pub(crate) fn chown(dir: Fd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
-    let flags = libc::AT_SYMLINK_NOFOLLOW as usize;
+    let flags = (libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH) as usize;
     let arguments = [dir as usize, p(name), uid as usize, gid as usize, flags, ZERO];
     // SAFETY: the kernel reads a C string.
     unsafe { syscall(libc::SYS_fchownat, arguments) }.map(drop)

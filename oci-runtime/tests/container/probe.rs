@@ -1,0 +1,105 @@
+//! The program inside the container: does what its arguments say, one after the other, and prints what it finds.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::process::ExitCode;
+
+pub fn run(orders: &[String]) -> ExitCode {
+    for order in orders {
+        let (verb, rest) = order.split_once(':').unwrap_or((order, ""));
+        match verb {
+            "cat" => print!("{}", fs::read_to_string(rest).unwrap_or_else(|error| format!("{rest}: {error}\n"))),
+            "ls" => println!("ls {rest}: {}", names(rest).join(" ")),
+            "touch" => told("touch", rest, fs::OpenOptions::new().create(true).append(true).open(rest).map(drop)),
+            "write" => told("write", rest, fs::OpenOptions::new().write(true).open(rest).map(drop)),
+            "size" => told("size", rest, fs::read(rest).map(|bytes| println!("size {rest}: {}", bytes.len()))),
+            "stat" => stat(rest),
+            "link" => told("link", rest, fs::read_link(rest).map(|to| println!("link {rest}: {}", to.display()))),
+            "ids" => ids(),
+            "cwd" => println!("cwd: {}", std::env::current_dir().map_or("lost".into(), |d| d.display().to_string())),
+            "env" => std::env::vars().for_each(|(key, value)| println!("env {key}={value}")),
+            "pid" => println!("pid: {}", std::process::id()),
+            "session" => {
+                // SAFETY: numbers only.
+                println!("session: {}", unsafe { libc::getsid(0) });
+            }
+            "umask" => {
+                // SAFETY: a number only.
+                println!("umask: {:o}", unsafe { libc::umask(0o077) });
+            }
+            "limit" => limit(rest.parse().unwrap()),
+            "pipe-signal" => {
+                let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+                // SAFETY: only asks; Rust's runtime set SIGPIPE before main, so another ignored one is asked for.
+                unsafe { libc::sigaction(libc::SIGUSR2, std::ptr::null(), action.as_mut_ptr()) };
+                // SAFETY: filled above.
+                println!("usr2: {}", unsafe { action.assume_init() }.sa_sigaction);
+            }
+            "out" => println!("{rest}"),
+            "err" => eprintln!("{rest}"),
+            "echo" => {
+                let mut text = Vec::new();
+                std::io::stdin().read_to_end(&mut text).unwrap();
+                std::io::stdout().write_all(&text).unwrap();
+            }
+            "connect" => told("connect", "lo", std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+            "sleep" => loop {
+                std::thread::park();
+            },
+            "exit" => return ExitCode::from(rest.parse::<u8>().unwrap()),
+            "signal" => {
+                // pid 1 does not die of its own signals unless they are not to be caught by nature.
+                // SAFETY: traps.
+                unsafe { libc::abort() };
+            }
+            other => panic!("unknown order {other}"),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn told(verb: &str, path: &str, result: std::io::Result<()>) {
+    match result {
+        Ok(()) => println!("{verb} {path}: ok"),
+        Err(error) => println!("{verb} {path}: errno {}", error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn names(path: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(path) else { return vec!["?".into()] };
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn stat(path: &str) {
+    match fs::symlink_metadata(path) {
+        Ok(found) => {
+            let kind = match found.file_type() {
+                kind if kind.is_char_device() => "char",
+                kind if kind.is_fifo() => "pipe",
+                kind if kind.is_dir() => "dir",
+                kind if kind.is_symlink() => "link",
+                _ => "file",
+            };
+            let (major, minor) = (libc::major(found.rdev()), libc::minor(found.rdev()));
+            println!("stat {path}: {kind} {:o} {major}:{minor} {}:{}", found.mode() & 0o7777, found.uid(), found.gid());
+        }
+        Err(error) => println!("stat {path}: errno {}", error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn ids() {
+    let mut groups = [0; 64];
+    // SAFETY: an array of the length given; numbers.
+    let (count, uid, gid) = unsafe { (libc::getgroups(64, groups.as_mut_ptr()), libc::getuid(), libc::getgid()) };
+    println!("ids: {uid}:{gid} {:?}", &groups[..count as usize]);
+}
+
+fn limit(resource: u32) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: fills one rlimit.
+    unsafe { libc::getrlimit(resource, &raw mut limit) };
+    println!("limit {resource}: {} {}", limit.rlim_cur, limit.rlim_max);
+}
