@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use rustix::fs::{fgetxattr, flistxattr};
+use rustix::fs::{fgetxattr, flistxattr, flistxattr_query};
 use rustix::io::Errno;
 
 /// Reads the attributes for which `keep` is true, sorted by name. File systems without attributes have none.
@@ -12,7 +12,7 @@ pub(super) fn read(
     mut keep: impl FnMut(&[u8]) -> bool,
 ) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     // Most files have none, and need no buffer.
-    match flistxattr(&file, &mut [0u8; 0][..]) {
+    match flistxattr_query(&file) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Ok(_) => {}
         Err(e) => return Err(e),
