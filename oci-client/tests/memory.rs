@@ -46,7 +46,7 @@ fn stays_bounded() {
 }
 
 fn child(port: &str) {
-    let descriptor = Descriptor::new(MediaType::ImageLayer, SIZE, DIGEST.parse().unwrap());
+    let descriptor = Descriptor::new(MediaType::ImageLayer, SIZE, DIGEST.parse::<oci_digest::Digest>().unwrap());
     let client = Client::new().unwrap();
     let repository = client.registry(&format!("127.0.0.1:{port}")).unwrap().repository("big").unwrap();
     repository.push_blob(&descriptor, &Generated).unwrap();
