@@ -60,7 +60,8 @@ impl Bundle {
     /// # Errors
     /// [`Error::Document`] when it is not a runtime spec.
     pub fn parse(json: &[u8], name: &str) -> Result<Self> {
-        let failed = |error: serde_json::Error| Error::Document { what: name.into(), reason: error.to_string() };
+        let failed =
+            |error: serde_json::Error| Error::Document { what: name.into(), reason: error.to_string() };
         let mut value: Value = serde_json::from_slice(json).map_err(failed)?;
         let warnings = drop_unknown_capabilities(&mut value);
         let spec = serde_json::from_value(value).map_err(failed)?;
@@ -77,7 +78,8 @@ fn drop_unknown_capabilities(spec: &mut Value) -> Vec<String> {
         list.retain(|capability| {
             let known = capability.as_str().is_none_or(is_capability);
             if !known {
-                warnings.push(format!("/process/capabilities/{name}: {capability} is not a known capability"));
+                warnings
+                    .push(format!("/process/capabilities/{name}: {capability} is not a known capability"));
             }
             known
         });

@@ -350,7 +350,8 @@ impl Folder {
             _ => Error::io(format!("lock {}", self.0.display()), error),
         };
         let folder = File::open(&self.0).map_err(failed)?;
-        folder.lock().map_err(failed)?;
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|error| failed(error.into()))?;
         Ok(folder)
     }
 }

@@ -1,4 +1,5 @@
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -50,7 +51,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
         },
     )?;
     let mut stack = Stack::new().map_err(|error| Error::io("map a stack", error))?;
-    let visitor = clone::spawn(prepared.flags, prepared.into_cgroup(), &mut stack, &prepared.program)
+    let visitor = clone::spawn(prepared.flags, prepared.cgroup(), &mut stack, &prepared.program)
         .map_err(|source| refused(source, launch.plan))?;
     // Now, while it cannot have been collected by anybody.
     let identity = Identity::of(visitor.pid())?;
@@ -71,7 +72,9 @@ fn refused(source: io::Error, plan: &Plan) -> Error {
         Some(libc::EPERM) if user => "the kernel's settings forbid user namespaces",
         Some(libc::EPERM) => "without CAP_SYS_ADMIN, a new user namespace is needed (/linux/namespaces)",
         Some(libc::ENOSPC) => "the kernel's limit of namespaces is reached (/proc/sys/user)",
-        Some(libc::EINVAL | libc::ENOSYS) => "the kernel lacks clone3 or a kind of namespace (Linux 5.7 is needed)",
+        Some(libc::EINVAL | libc::ENOSYS) => {
+            "the kernel lacks clone3 or a kind of namespace (Linux 5.7 is needed)"
+        }
         _ => {
             return Error::Step { step: "start the first process".into(), call: "clone3", source };
         }
@@ -90,8 +93,15 @@ struct Follow<'a> {
 impl Follow<'_> {
     fn through(&self, visitor: &Visitor<'_>, mut socket: UnixStream) -> Result<()> {
         if self.plan.namespaces.is_new(libc::CLONE_NEWUSER) {
-            maps::write(self.plan, visitor.pid(), self.caller)?;
-            // A child that failed before has told why, and that is what is read next.
+            if let Err(error) = maps::write(self.plan, visitor.pid(), self.caller) {
+                // The child waits in vain, and ends. One that had failed before has told why: that comes first.
+                let _ = socket.shutdown(Shutdown::Write);
+                return Err(match message(&mut socket)? {
+                    Some((first, second)) => self.failure(first, second),
+                    None => error,
+                });
+            }
+            // When the child has failed already, its message is what is read next.
             let _ = socket.write_all(b"m");
         }
         let mut executing = false;
@@ -155,5 +165,8 @@ fn ended(visitor: &Visitor<'_>) -> Error {
         Some(WaitStatus::Code(code)) => format!("ended with code {code}"),
         None => "ended".into(),
     };
-    Error::io(format!("the container's first process {how} before its program ran"), io::ErrorKind::BrokenPipe)
+    Error::io(
+        format!("the container's first process {how} before its program ran"),
+        io::ErrorKind::BrokenPipe,
+    )
 }

@@ -107,7 +107,6 @@ calls! {
     Fsopen = "fsopen",
     Access = "faccessat2",
     Capset = "capset",
-    Ambient = "prctl(PR_CAP_AMBIENT)",
     Ioctl = "ioctl(SIOCSIFFLAGS)",
     Mkdir = "mkdirat",
     Mknod = "mknodat",

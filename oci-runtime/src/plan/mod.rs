@@ -22,7 +22,7 @@ pub(crate) use devices::{Device, DeviceKind};
 pub(crate) use mounts::{Kind as MountKind, Mount, Propagation};
 pub(crate) use namespaces::{IdMap, Namespaces};
 pub(crate) use path::InRoot;
-pub(crate) use process::{Limit, Process};
+pub(crate) use process::Process;
 pub(crate) use sysctl::Sysctl;
 
 /// A runtime spec that was understood completely: nothing in it is left to fail for being wrong.

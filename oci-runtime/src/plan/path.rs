@@ -51,12 +51,6 @@ impl InRoot {
     pub(crate) fn known(path: &str) -> Self {
         Self::new(Path::new(path), "", &mut Problems::default())
     }
-
-    /// Whether the path is `other` or below it.
-    pub(crate) fn is_within(&self, other: &Self) -> bool {
-        self.parts.len() >= other.parts.len()
-            && self.parts.iter().zip(&other.parts).all(|(a, b)| a.name == b.name)
-    }
 }
 
 impl std::fmt::Display for InRoot {
@@ -81,7 +75,5 @@ mod tests {
         }
         let parts = InRoot::known("/a/b").parts;
         assert_eq!(parts[1], Part { path: c"a/b".into(), name: c"b".into() });
-        assert!(InRoot::known("/dev/pts").is_within(&InRoot::known("/dev")));
-        assert!(!InRoot::known("/device").is_within(&InRoot::known("/dev")));
     }
 }

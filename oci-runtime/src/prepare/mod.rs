@@ -128,7 +128,7 @@ impl Descriptors {
 }
 
 impl Prepared {
-    pub(crate) fn into_cgroup(&self) -> Option<RawFd> {
+    pub(crate) fn cgroup(&self) -> Option<RawFd> {
         self.into_cgroup.as_ref().map(AsRawFd::as_raw_fd)
     }
 

@@ -142,10 +142,6 @@ impl Stat {
         self.mode & libc::S_IFMT == libc::S_IFDIR
     }
 
-    pub(crate) fn is_symlink(&self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFLNK
-    }
-
     pub(crate) fn is_regular(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
@@ -331,14 +327,6 @@ pub(crate) fn fsmount(context: Fd, attributes: u64) -> Result<Fd> {
     let arguments = [context as usize, FSMOUNT_CLOEXEC, attributes as usize, ZERO, ZERO, ZERO];
     // SAFETY: numbers only.
     unsafe { syscall(libc::SYS_fsmount, arguments) }.map(fd)
-}
-
-/// prlimit64(2) on the child itself: limits belong to the process, which shares memory but not limits.
-pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
-    let limit = [soft, hard];
-    let arguments = [ZERO, resource as usize, (&raw const limit) as usize, ZERO, ZERO, ZERO];
-    // SAFETY: the kernel reads one rlimit64 of two words.
-    unsafe { syscall(libc::SYS_prlimit64, arguments) }.map(drop)
 }
 
 /// Makes every permitted capability inheritable, so that it can be made ambient.

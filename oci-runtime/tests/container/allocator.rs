@@ -13,12 +13,12 @@ static PROCESS: AtomicI32 = AtomicI32::new(0);
 static TRESPASSES: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on only this process may allocate.
-pub fn remember_process() {
+pub(crate) fn remember_process() {
     PROCESS.store(std::process::id() as i32, Ordering::SeqCst);
 }
 
 /// How often another process allocated in this memory.
-pub fn trespasses() -> usize {
+pub(crate) fn trespasses() -> usize {
     TRESPASSES.load(Ordering::SeqCst)
 }
 

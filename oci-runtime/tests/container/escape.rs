@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::Check;
 use crate::root::{House, is_root};
 
-pub const CHECKS: &[Check] = &[
+pub(crate) const CHECKS: &[Check] = &[
     ("escape_proc_is_a_link", proc_link),
     ("escape_dev_is_a_link", dev_link),
     ("escape_mount_target_is_a_link", target_link),
@@ -39,7 +39,10 @@ fn dev_link(house: &House) {
     let (root, host) = (house.another_root(), house.outside("host"));
     symlink(&host, root.join("dev")).unwrap();
     let edit = |spec: &mut Value| {
-        spec["mounts"].as_array_mut().unwrap().retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+        spec["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
     };
     let _ = house.run_with(edit, &["exit:0"], |options| options.rootfs(&root));
     assert!(is_empty(&host), "something was made on the host");
@@ -64,9 +67,11 @@ fn target_link(house: &House) {
         let _ = house.run_with(bind(to), &["exit:0"], |options| options.rootfs(&root));
         assert!(is_empty(&host), "{to} left the root");
     }
-    let (_, text) = house.run_with(bind("/relative"), &["ls:/inside"], |options| options.rootfs(&root)).unwrap();
+    let (_, text) =
+        house.run_with(bind("/relative"), &["ls:/inside"], |options| options.rootfs(&root)).unwrap();
     assert_eq!(text, "ls /inside: mark\n");
-    let (_, text) = house.run_with(bind("/../../x/../y"), &["ls:/y"], |options| options.rootfs(&root)).unwrap();
+    let (_, text) =
+        house.run_with(bind("/../../x/../y"), &["ls:/y"], |options| options.rootfs(&root)).unwrap();
     assert_eq!(text, "ls /y: mark\n");
     assert!(house.is_clean());
 }
@@ -96,11 +101,18 @@ fn null_link(house: &House) {
     let edit = |spec: &mut Value| {
         spec["linux"]["maskedPaths"] = json!(["/hidden"]);
         // The root's own /dev, where it has put its own null; a bind mount of a folder keeps nodes from being made.
-        spec["mounts"].as_array_mut().unwrap().retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+        spec["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
         let dev = root.join("dev");
-        spec["mounts"].as_array_mut().unwrap().push(json!({"destination": "/dev", "type": "bind", "source": dev, "options": ["bind"]}));
+        spec["mounts"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"destination": "/dev", "type": "bind", "source": dev, "options": ["bind"]}));
     };
-    let (_, text) = house.run_with(edit, &["stat:/hidden", "size:/hidden"], |options| options.rootfs(&root)).unwrap();
+    let (_, text) =
+        house.run_with(edit, &["stat:/hidden", "size:/hidden"], |options| options.rootfs(&root)).unwrap();
     assert!(text.contains("stat /hidden: char 666 1:3") && text.contains("size /hidden: 0"), "{text}");
     assert_eq!(fs::read_to_string(secret).unwrap(), "secret");
 }
@@ -125,7 +137,8 @@ fn mask_link(house: &House) {
 /// CVE-2019-5736: no process of the container has this executable, and the one it had cannot be written.
 fn executable(house: &House) {
     let before = fs::read("/proc/self/exe").unwrap();
-    let (_, text) = house.run(|_| {}, &["link:/proc/1/exe", "link:/proc/self/exe", "write:/proc/1/exe"]).unwrap();
+    let (_, text) =
+        house.run(|_| {}, &["link:/proc/1/exe", "link:/proc/self/exe", "write:/proc/1/exe"]).unwrap();
     assert!(text.contains("link /proc/1/exe: /probe\n"), "{text}");
     // A file that is being executed cannot be written (ETXTBSY); and it is the container's own.
     assert!(text.contains("write /proc/1/exe: errno 26"), "{text}");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::Check;
 use crate::root::{House, spec};
 
-pub const CHECKS: &[Check] = &[
+pub(crate) const CHECKS: &[Check] = &[
     ("failure_command_not_found", not_found),
     ("failure_not_executable", not_executable),
     ("failure_at_start", at_start),
@@ -72,7 +72,8 @@ fn at_start(house: &House) {
 
 fn steps(house: &House) {
     let mount = |mount: Value| move |spec: &mut Value| spec["mounts"].as_array_mut().unwrap().push(mount);
-    let missing = json!({"destination": "/x", "type": "bind", "source": "/no/such/place", "options": ["bind"]});
+    let missing =
+        json!({"destination": "/x", "type": "bind", "source": "/no/such/place", "options": ["bind"]});
     let unknown = json!({"destination": "/x", "type": "nofs", "source": "x"});
     let option = json!({"destination": "/x", "type": "tmpfs", "source": "x", "options": ["colour=red"]});
     let under = json!({"destination": "/probe/x", "type": "tmpfs", "source": "x"});
@@ -104,9 +105,13 @@ fn problems(house: &House) {
     });
     let Error::Spec { problems } = error else { panic!("{error}") };
     let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
-    for pointer in
-        ["/ociVersion", "/process/cwd", "/process/oomScoreAdj", "/mounts/0/options/0", "/linux/sysctl/vm.swappiness"]
-    {
+    for pointer in [
+        "/ociVersion",
+        "/process/cwd",
+        "/process/oomScoreAdj",
+        "/mounts/0/options/0",
+        "/linux/sysctl/vm.swappiness",
+    ] {
         assert!(pointers.contains(&pointer), "{pointer} is not in {pointers:?}");
     }
     assert!(pointers.iter().any(|pointer| pointer.starts_with("/linux/namespaces/")), "{pointers:?}");

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::Check;
 use crate::root::{House, finish, spec};
 
-pub const CHECKS: &[Check] = &[
+pub(crate) const CHECKS: &[Check] = &[
     ("life_run_gives_the_exit_code", exit_code),
     ("life_standard_streams_are_pipes", streams),
     ("life_create_waits_for_start", create_and_start),
@@ -71,7 +71,7 @@ fn create_and_start(house: &House) {
 }
 
 /// `start ID`, `kill ID` and `delete ID` of this test executable.
-pub fn other_process(args: &[String]) -> ExitCode {
+pub(crate) fn other_process(args: &[String]) -> ExitCode {
     let [order, root, id] = args else { return ExitCode::from(2) };
     let mut container = Container::load(Some(Path::new(root)), id).unwrap();
     match order.as_str() {
@@ -191,7 +191,9 @@ fn explains(house: &House) {
     let spec = Bundle::parse(spec.to_string().as_bytes(), "test").unwrap().spec;
     let plan = oci_runtime::Plan::resolve(&spec, &house.state, Some(&house.root)).unwrap();
     let text = plan.explain().unwrap();
-    for part in ["new namespaces:", "mount tmpfs at /dev", "mask /proc/kcore", "RLIMIT_CORE", "execute the program"] {
+    for part in
+        ["new namespaces:", "mount tmpfs at /dev", "mask /proc/kcore", "RLIMIT_CORE", "execute the program"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use root::House;
 
 /// A named check.
-pub type Check = (&'static str, fn(&House));
+pub(crate) type Check = (&'static str, fn(&House));
 
 fn main() -> ExitCode {
     allocator::remember_process();

@@ -5,19 +5,30 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::ExitCode;
 
-pub fn run(orders: &[String]) -> ExitCode {
+pub(crate) fn run(orders: &[String]) -> ExitCode {
     for order in orders {
         let (verb, rest) = order.split_once(':').unwrap_or((order, ""));
         match verb {
-            "cat" => print!("{}", fs::read_to_string(rest).unwrap_or_else(|error| format!("{rest}: {error}\n"))),
+            "cat" => {
+                print!("{}", fs::read_to_string(rest).unwrap_or_else(|error| format!("{rest}: {error}\n")))
+            }
             "ls" => println!("ls {rest}: {}", names(rest).join(" ")),
-            "touch" => told("touch", rest, fs::OpenOptions::new().create(true).append(true).open(rest).map(drop)),
+            "touch" => {
+                told("touch", rest, fs::OpenOptions::new().create(true).append(true).open(rest).map(drop))
+            }
             "write" => told("write", rest, fs::OpenOptions::new().write(true).open(rest).map(drop)),
-            "size" => told("size", rest, fs::read(rest).map(|bytes| println!("size {rest}: {}", bytes.len()))),
+            "size" => {
+                told("size", rest, fs::read(rest).map(|bytes| println!("size {rest}: {}", bytes.len())))
+            }
             "stat" => stat(rest),
-            "link" => told("link", rest, fs::read_link(rest).map(|to| println!("link {rest}: {}", to.display()))),
+            "link" => {
+                told("link", rest, fs::read_link(rest).map(|to| println!("link {rest}: {}", to.display())))
+            }
             "ids" => ids(),
-            "cwd" => println!("cwd: {}", std::env::current_dir().map_or("lost".into(), |d| d.display().to_string())),
+            "cwd" => println!(
+                "cwd: {}",
+                std::env::current_dir().map_or("lost".into(), |d| d.display().to_string())
+            ),
             "env" => std::env::vars().for_each(|(key, value)| println!("env {key}={value}")),
             "pid" => println!("pid: {}", std::process::id()),
             "session" => {
@@ -68,7 +79,8 @@ fn told(verb: &str, path: &str, result: std::io::Result<()>) {
 
 fn names(path: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(path) else { return vec!["?".into()] };
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -84,7 +96,12 @@ fn stat(path: &str) {
                 _ => "file",
             };
             let (major, minor) = (libc::major(found.rdev()), libc::minor(found.rdev()));
-            println!("stat {path}: {kind} {:o} {major}:{minor} {}:{}", found.mode() & 0o7777, found.uid(), found.gid());
+            println!(
+                "stat {path}: {kind} {:o} {major}:{minor} {}:{}",
+                found.mode() & 0o7777,
+                found.uid(),
+                found.gid()
+            );
         }
         Err(error) => println!("stat {path}: errno {}", error.raw_os_error().unwrap_or(0)),
     }
@@ -93,7 +110,8 @@ fn stat(path: &str) {
 fn ids() {
     let mut groups = [0; 64];
     // SAFETY: an array of the length given; numbers.
-    let (count, uid, gid) = unsafe { (libc::getgroups(64, groups.as_mut_ptr()), libc::getuid(), libc::getgid()) };
+    let (count, uid, gid) =
+        unsafe { (libc::getgroups(64, groups.as_mut_ptr()), libc::getuid(), libc::getgid()) };
     println!("ids: {uid}:{gid} {:?}", &groups[..count as usize]);
 }
 

@@ -10,17 +10,17 @@ use oci_runtime::{Bundle, Container, Error, ExitStatus, Options, Result, Stdio};
 use serde_json::{Value, json};
 
 #[derive(Debug)]
-pub struct House {
+pub(crate) struct House {
     folder: tempfile::TempDir,
-    pub root: PathBuf,
-    pub state: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) state: PathBuf,
     /// Why there can be no containers here.
-    pub impossible: Option<String>,
+    pub(crate) impossible: Option<String>,
     next: AtomicU32,
 }
 
 impl House {
-    pub fn build() -> Self {
+    pub(crate) fn build() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = folder.path().join("root");
@@ -34,24 +34,24 @@ impl House {
     }
 
     /// A fresh folder beside the root, which the container cannot see.
-    pub fn outside(&self, name: &str) -> PathBuf {
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
         let path = self.folder.path().join(format!("{name}-{}", self.id()));
         fs::create_dir(&path).unwrap();
         path
     }
 
     /// A fresh root of its own.
-    pub fn another_root(&self) -> PathBuf {
+    pub(crate) fn another_root(&self) -> PathBuf {
         let path = self.outside("root");
         fill(&path);
         path
     }
 
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         format!("c{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         // Control groups have checks of their own.
         Options::new(self.id())
             .rootfs(&self.root)
@@ -63,11 +63,11 @@ impl House {
     }
 
     /// Runs the probe to its end: how it ended and what it printed.
-    pub fn run(&self, edit: impl FnOnce(&mut Value), orders: &[&str]) -> Result<(ExitStatus, String)> {
+    pub(crate) fn run(&self, edit: impl FnOnce(&mut Value), orders: &[&str]) -> Result<(ExitStatus, String)> {
         self.run_with(edit, orders, |options| options)
     }
 
-    pub fn run_with(
+    pub(crate) fn run_with(
         &self,
         edit: impl FnOnce(&mut Value),
         orders: &[&str],
@@ -81,12 +81,12 @@ impl House {
     }
 
     /// What stays when nothing is left behind.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         Container::list(Some(&self.state)).unwrap().is_empty()
     }
 }
 
-pub fn finish(container: &mut Container) -> Result<(ExitStatus, String)> {
+pub(crate) fn finish(container: &mut Container) -> Result<(ExitStatus, String)> {
     let mut text = String::new();
     container.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     container.stderr.take().unwrap().read_to_string(&mut text).unwrap();
@@ -95,13 +95,13 @@ pub fn finish(container: &mut Container) -> Result<(ExitStatus, String)> {
     Ok((status, text))
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // SAFETY: no arguments.
     unsafe { libc::geteuid() == 0 }
 }
 
 /// What docker and podman give a container, for whoever runs the tests.
-pub fn spec(orders: &[&str]) -> Value {
+pub(crate) fn spec(orders: &[&str]) -> Value {
     let mut args = vec!["/probe"];
     args.extend(orders);
     let capabilities = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"];

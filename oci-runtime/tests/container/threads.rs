@@ -12,7 +12,10 @@ use crate::Check;
 use crate::allocator;
 use crate::root::{House, finish, spec};
 
-pub const CHECKS: &[Check] = &[("threads_do_not_hang_or_change_the_host", busy_host), ("threads_child_never_allocates", allocator_check)];
+pub(crate) const CHECKS: &[Check] = &[
+    ("threads_do_not_hang_or_change_the_host", busy_host),
+    ("threads_child_never_allocates", allocator_check),
+];
 
 /// What must not change: working directory, mask, oom_score_adj, dumpable flag, descriptors, children, signals.
 fn host() -> String {
