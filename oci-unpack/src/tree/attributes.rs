@@ -65,7 +65,7 @@ impl Tree {
             return Ok(());
         }
         let stat = fstat(fd).map_err(|e| self.failed("looking at", at, e))?;
-        self.check_time(stat.st_mtime as i64, at, time, layer)
+        self.check_time(stat.st_mtime, at, time, layer)
     }
 
     pub(super) fn time_at(
@@ -82,7 +82,7 @@ impl Tree {
         }
         let stat = statat(parent, at.name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| self.failed("looking at", at, e))?;
-        self.check_time(stat.st_mtime as i64, at, time, layer)
+        self.check_time(stat.st_mtime, at, time, layer)
     }
 
     /// The kernel clamps to what the file system keeps (since 5.4).

@@ -139,7 +139,7 @@ fn take_over(dir: &OwnedFd, stat: &Stat) -> Result<Found> {
         // 0700 to work in it; without sgid so that children keep our group.
         fchmod(dir, Mode::RWXU).map_err(context)?;
     }
-    let mtime = crate::framing::Timestamp { seconds: stat.st_mtime as i64, nanos: stat.st_mtime_nsec as u32 };
+    let mtime = crate::framing::Timestamp { seconds: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 };
     Ok(Found { mode, mtime, default_acl })
 }
 

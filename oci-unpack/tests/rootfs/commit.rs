@@ -290,3 +290,31 @@ fn a_panic_leaves_nothing() {
     assert!(!room.destination().exists());
     room.check_neighbours("panic");
 }
+
+/// The umask is a property of a process, so that other processes run some of these tests under others.
+#[test]
+fn the_umask_means_nothing() {
+    let this = std::env::current_exe().unwrap();
+    for umask in ["0000", "0027", "0077", "0177", "0777"] {
+        if umask > "0077" && !super::is_root() {
+            eprintln!(
+                "SKIP the_umask_means_nothing under {umask}: needs root, to make the test's own folders"
+            );
+            continue;
+        }
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"])
+            .arg(&this)
+            .args([
+                "--exact",
+                "types::directories",
+                "types::parents",
+                "attributes::modes",
+                "commit::destinations",
+            ])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("4 passed"), "umask {umask}: {text}");
+    }
+}
