@@ -63,6 +63,10 @@ impl Bundle {
         let failed =
             |error: serde_json::Error| Error::Document { what: name.into(), reason: error.to_string() };
         let mut value: Value = serde_json::from_slice(json).map_err(failed)?;
+        // The model would take an array for its fields.
+        if !value.is_object() {
+            return Err(Error::Document { what: name.into(), reason: "is not an object".into() });
+        }
         let warnings = drop_unknown_capabilities(&mut value);
         let spec = serde_json::from_value(value).map_err(failed)?;
         Ok(Self { path: PathBuf::new(), spec, warnings })
