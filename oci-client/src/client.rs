@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::net::Connector;
 use crate::options::{ClientOptions, PlainHttp};
@@ -30,7 +31,11 @@ pub(crate) struct Shared {
     pub(crate) options: ClientOptions,
     pub(crate) connector: Connector,
     sessions: Mutex<HashMap<(Authority, String), Arc<Session>>>,
+    gates: Mutex<HashMap<Authority, Arc<Gate>>>,
 }
+
+/// Until when nothing is sent to a registry, because it said so to one of the tasks.
+pub(crate) type Gate = Mutex<Option<Instant>>;
 
 impl Client {
     /// A client with the default options.
@@ -47,7 +52,7 @@ impl Client {
     /// [`Error::Config`](crate::Error::Config) when certificates or keys in the options cannot be used.
     pub fn with(options: ClientOptions) -> Result<Self> {
         let connector = Connector::new(&options)?;
-        Ok(Self(Arc::new(Shared { options, connector, sessions: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { options, connector, sessions: Mutex::default(), gates: Mutex::default() })))
     }
 
     /// The repository that a reference names. Nothing is sent.
@@ -91,6 +96,15 @@ impl Client {
 }
 
 impl Shared {
+    /// The gate that all who talk to a registry share.
+    pub(crate) fn gate(&self, registry: &Authority) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if gates.len() >= 1024 {
+            gates.clear();
+        }
+        gates.entry(registry.clone()).or_default().clone()
+    }
+
     /// Whether a registry is spoken to by https.
     pub(crate) fn is_https(&self, registry: &Authority) -> bool {
         let own_trust = !self.options.roots.is_empty() || self.options.identity.is_some();

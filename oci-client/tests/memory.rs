@@ -46,7 +46,8 @@ fn stays_bounded() {
 }
 
 fn child(port: &str) {
-    let descriptor = Descriptor::new(MediaType::ImageLayer, SIZE, DIGEST.parse::<oci_digest::Digest>().unwrap());
+    let descriptor =
+        Descriptor::new(MediaType::ImageLayer, SIZE, DIGEST.parse::<oci_digest::Digest>().unwrap());
     let client = Client::new().unwrap();
     let repository = client.registry(&format!("127.0.0.1:{port}")).unwrap().repository("big").unwrap();
     repository.push_blob(&descriptor, &Generated).unwrap();
@@ -54,7 +55,7 @@ fn child(port: &str) {
     assert_eq!(read, SIZE);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    println!("PEAK {}", peak.trim());
+    eprintln!("PEAK {}", peak.trim());
 }
 
 /// A server in the parent, which takes and gives the bytes without keeping them.

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -68,9 +69,27 @@ impl Connector {
                 Err((error, _)) => return Err(error),
             }
         }
-        let sender = self.connect(origin, egress).await.map_err(SendError::Connect)?;
+        let (sender, ended) = self.connect(origin, egress).await.map_err(SendError::Connect)?;
         let lease = Lease { pool: self.pool.clone(), key, sender };
-        self.exchange(lease, request).await.map_err(|(error, _)| error)
+        match self.exchange(lease, request).await {
+            Ok(answer) => Ok(answer),
+            Err((SendError::Broken(step, source), _)) => Err(self.why(origin, step, source, ended).await),
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// The reason why a new connection broke. With TLS 1.3 a server refuses a client's certificate only after the
+    /// handshake, so that a refusal may look like a connection that is simply gone.
+    async fn why(&self, origin: &Origin, step: &'static str, source: io::Error, ended: Ended) -> SendError {
+        let source = match ended.now_or_soon().await {
+            Some(reason) if source.kind() != io::ErrorKind::TimedOut => reason,
+            _ => source,
+        };
+        if is_tls(&source) {
+            let source = io::Error::new(io::ErrorKind::InvalidData, source);
+            return SendError::Connect(Error::Connect { host: origin.to_string(), step: "TLS", source });
+        }
+        SendError::Broken(step, source)
     }
 
     async fn exchange(
@@ -107,7 +126,7 @@ impl Connector {
         }
     }
 
-    async fn connect(&self, origin: &Origin, egress: &Egress) -> Result<SendRequest<RequestBody>> {
+    async fn connect(&self, origin: &Origin, egress: &Egress) -> Result<(SendRequest<RequestBody>, Ended)> {
         let failed = |step| move |source| Error::Connect { host: origin.to_string(), step, source };
         let stream = self.reach(origin, egress).await?;
         stream.set_nodelay(true).map_err(failed("connection"))?;
@@ -163,17 +182,20 @@ impl Connector {
         Ok(found)
     }
 
-    async fn speak<S>(&self, stream: S) -> io::Result<SendRequest<RequestBody>>
+    async fn speak<S>(&self, stream: S) -> io::Result<(SendRequest<RequestBody>, Ended)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) =
             Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await.map_err(into_io)?;
+        let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
-            // The end of a connection is told to whoever waits for an answer on it.
-            let _ = connection.await;
+            if let Err(error) = connection.await {
+                // Mostly nobody asks: whoever waits for an answer is told by hyper.
+                let _ = tell.send(into_io(error));
+            }
         });
-        Ok(sender)
+        Ok((sender, Ended(ended)))
     }
 
     /// A connection that is not made soon is not made at all.
@@ -184,6 +206,30 @@ impl Connector {
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
         }
     }
+}
+
+/// Tells how a connection ended, if it ended with an error.
+struct Ended(oneshot::Receiver<io::Error>);
+
+impl Ended {
+    async fn now_or_soon(self) -> Option<io::Error> {
+        timeout(Duration::from_millis(250), self.0).await.ok()?.ok()
+    }
+}
+
+fn is_tls(error: &io::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An io::Error shows its inner error's source, not the inner error.
+        source = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// Bounds the head of an answer and what one read brings.

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -14,7 +13,7 @@ use crate::{Credentials, Error};
 #[derive(Default)]
 pub(super) struct Access {
     known: Option<Known>,
-    tokens: HashMap<String, Token>,
+    tokens: Vec<Token>,
 }
 
 #[derive(Clone)]
@@ -24,6 +23,7 @@ enum Known {
 }
 
 struct Token {
+    scopes: Vec<String>,
     value: String,
     expires: Instant,
 }
@@ -78,8 +78,11 @@ impl Session {
                 access.known = Some(Known::Bearer { realm: realm.clone(), service: service.clone() });
                 // Another task may have been faster.
                 match access.token(&call.scopes) {
-                    Some(token) if sent.is_some() && sent != Some(&token) => return Ok(token),
-                    _ => {}
+                    Some(token) if sent != Some(&token) => return Ok(token),
+                    Some(refused) => {
+                        access.tokens.retain(|t| refused.0.strip_prefix("Bearer ") != Some(&t.value))
+                    }
+                    None => {}
                 }
                 let scopes = scope::merge(&call.scopes, asked.as_deref());
                 let token =
@@ -156,10 +159,7 @@ impl Session {
         let parsed = token::parse(&body).map_err(protocol)?;
         // Renewed a little early, so that it does not expire on the way.
         let expires = Instant::now() + parsed.lifetime.mul_f64(0.9).max(Duration::from_millis(500));
-        if access.tokens.len() >= MAX_TOKENS {
-            access.tokens.clear();
-        }
-        access.tokens.insert(key(wanted), Token { value: parsed.token.clone(), expires });
+        access.keep(Token { scopes: wanted.to_vec(), value: parsed.token.clone(), expires });
         Ok(Authorization(format!("Bearer {}", parsed.token)))
     }
 
@@ -175,13 +175,20 @@ impl Session {
 
 impl Access {
     fn token(&self, scopes: &[String]) -> Option<Authorization> {
-        let token = self.tokens.get(&key(scopes)).filter(|token| token.expires > Instant::now())?;
+        let now = Instant::now();
+        let token = self.tokens.iter().find(|t| t.expires > now && scope::covers(&t.scopes, scopes))?;
         Some(Authorization(format!("Bearer {}", token.value)))
     }
-}
 
-fn key(scopes: &[String]) -> String {
-    scopes.join(" ")
+    /// Puts a new token in the place of those that it makes needless.
+    fn keep(&mut self, token: Token) {
+        let now = Instant::now();
+        self.tokens.retain(|t| t.expires > now && !scope::covers(&token.scopes, &t.scopes));
+        if self.tokens.len() >= MAX_TOKENS {
+            self.tokens.clear();
+        }
+        self.tokens.push(token);
+    }
 }
 
 impl std::fmt::Debug for Access {

@@ -5,10 +5,9 @@ mod budget;
 mod exchange;
 mod scope;
 
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Arc;
 
-use crate::client::Shared;
+use crate::client::{Gate, Shared};
 use crate::protocol::authority::Authority;
 use crate::protocol::endpoint::Endpoints;
 use crate::protocol::url::Origin;
@@ -31,8 +30,7 @@ pub(crate) struct Session {
     https: bool,
     credentials: Option<Credentials>,
     access: tokio::sync::Mutex<Access>,
-    /// Until when nothing is sent, because the registry said so to one of the tasks.
-    gate: Mutex<Option<Instant>>,
+    gate: Arc<Gate>,
 }
 
 impl Session {
@@ -42,13 +40,13 @@ impl Session {
         let origin = crate::protocol::url::Url::new(https, api, "/".to_owned()).origin();
         let credentials = find(&shared, &registry.to_string(), repository)?;
         Ok(Self {
+            gate: shared.gate(&registry),
             shared,
             registry,
             origin,
             https,
             credentials,
             access: tokio::sync::Mutex::default(),
-            gate: Mutex::default(),
         })
     }
 

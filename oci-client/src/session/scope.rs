@@ -26,9 +26,33 @@ pub(super) fn merge(wanted: &[String], asked: Option<&str>) -> Vec<String> {
     out.into_iter().map(|(resource, actions)| format!("{resource}:{}", actions.join(","))).collect()
 }
 
+/// Whether a token for the scopes `held` is good for the scopes `wanted`.
+pub(super) fn covers(held: &[String], wanted: &[String]) -> bool {
+    let allows = |held: &String, resource: &str, action: &str| {
+        held.rsplit_once(':')
+            .is_some_and(|(r, actions)| r == resource && actions.split(',').any(|a| a == action))
+    };
+    wanted.iter().all(|scope| match scope.rsplit_once(':') {
+        Some((resource, actions)) => {
+            actions.split(',').all(|action| held.iter().any(|held| allows(held, resource, action)))
+        }
+        None => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_for_more_is_good_for_less() {
+        let held = [repository("a", "pull,push"), repository("b", "pull")];
+        assert!(covers(&held, &[repository("a", "pull")]));
+        assert!(covers(&held, &[repository("b", "pull"), repository("a", "push,pull")]));
+        assert!(!covers(&held, &[repository("b", "push")]));
+        assert!(!covers(&held, &[repository("a", "pull,delete")]));
+        assert!(!covers(&[], &[repository("a", "pull")]));
+    }
 
     #[test]
     fn joins_actions() {
