@@ -20,7 +20,8 @@
 //! # In a threaded program
 //! The child of a threaded program may neither allocate nor lock nor log. So the spec is checked and compiled by the
 //! parent to a list of steps ([`Plan`]), and the child only walks through it with bare system calls. It is made with
-//! `CLONE_VM` on a stack of its own: that costs the same whatever the program's memory. Everything that would act on
+//! `CLONE_VM` on a stack of its own: that costs the same whatever the program's memory (only a user namespace in which
+//! the caller is nobody takes a copy of it, which grows with it). Everything that would act on
 //! the shared memory (user ids, capabilities, `oom_score_adj`) is done after the child has executed a tiny program of
 //! our own from a sealed memory file, which is also what waits for `start`. Nothing of the calling process changes: not
 //! its directory, mask, environment, signal actions, dumpable flag or `oom_score_adj`.

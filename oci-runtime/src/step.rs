@@ -45,6 +45,11 @@ pub(crate) enum Step {
     Propagation(Propagation),
     /// Clones the root's tree and attaches it over itself, which makes it a mount that can become the root.
     Root(CString),
+    /// Takes ids of the user namespace. Only for a child with memory of its own.
+    Become {
+        uid: u32,
+        gid: u32,
+    },
     Mount(Mount),
     /// A symbolic link; one that is there already stays.
     Link {
@@ -129,6 +134,7 @@ impl fmt::Display for Step {
             Self::Domainname(name) => write!(f, "set the domain name {name:?}"),
             Self::Propagation(propagation) => write!(f, "make every mount {}", propagation.name()),
             Self::Root(path) => write!(f, "bind the root {}", path.to_string_lossy()),
+            Self::Become { uid, gid } => write!(f, "become {uid}:{gid} of the user namespace"),
             Self::Mount(mount) => match &mount.source {
                 Source::New { file_system, .. } => {
                     write!(f, "mount {} at {}", file_system.to_string_lossy(), mount.target)

@@ -51,8 +51,14 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
         },
     )?;
     let mut stack = Stack::new().map_err(|error| Error::io("map a stack", error))?;
-    let visitor = clone::spawn(prepared.flags, prepared.cgroup(), &mut stack, &prepared.program)
-        .map_err(|source| refused(source, launch.plan))?;
+    let visitor = clone::spawn(
+        prepared.flags,
+        prepared.cgroup(),
+        prepared.shares_memory,
+        &mut stack,
+        &prepared.program,
+    )
+    .map_err(|source| refused(source, launch.plan))?;
     // Now, while it cannot have been collected by anybody.
     let identity = Identity::of(visitor.pid())?;
     // The child has its own copies; while ours are open, the end of the socket would not be seen.

@@ -23,6 +23,9 @@ pub(crate) struct Prepared {
     /// CLONE_NEW* flags for clone3.
     pub(crate) flags: u64,
     /// The group of version 2 to be born in.
+    /// Whether the child may live in the caller's memory: not when it must change its ids on the way, because that
+    /// would change the memory's dumpable flag.
+    pub(crate) shares_memory: bool,
     into_cgroup: Option<OwnedFd>,
     /// What did not fit the spec's wishes and is no error.
     pub(crate) warnings: Vec<String>,
@@ -90,6 +93,14 @@ impl Caller {
         self.has(CAP_SETGID)
     }
 
+    /// Whether the caller is somebody in the container's user namespace: who is not cannot make files there.
+    pub(crate) fn is_mapped(&self, plan: &Plan) -> bool {
+        let mapped = |maps: &[IdMap], own| {
+            maps.is_empty() || maps.iter().any(|map| own >= map.host && own - map.host < map.size)
+        };
+        mapped(&plan.namespaces.uids, self.uid) && mapped(&plan.namespaces.gids, self.gid)
+    }
+
     /// Whether the only mapping is of the caller's own id, which the kernel lets everybody write.
     pub(crate) fn is_single(&self, maps: &[IdMap], own: u32) -> bool {
         matches!(maps, [IdMap { host, size: 1, .. }] if *host == own)
@@ -144,6 +155,7 @@ impl Prepared {
             program: Program { steps, socket },
             tail,
             flags: plan.namespaces.new & !later,
+            shares_memory: around.caller.is_mapped(plan),
             into_cgroup: around.cgroup.as_ref().and_then(|join| join.into.as_ref()).map(own).transpose()?,
             warnings,
         };

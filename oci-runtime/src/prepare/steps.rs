@@ -1,9 +1,12 @@
 use std::ffi::CString;
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::process::{Gid, Uid};
+
 use super::{Descriptors, Surroundings, cgroup_mount, open_proc};
-use crate::plan::{InRoot, Mount as PlannedMount, MountKind, Plan, Propagation};
+use crate::plan::{IdMap, InRoot, Mount as PlannedMount, MountKind, Plan, Propagation};
 use crate::step::{Keep, Mount, Source, Step};
 use crate::sys::call::{Fd, MountAttr};
 use crate::sys::stub::REPORT_FD;
@@ -58,8 +61,10 @@ pub(super) fn build(
             steps.push(Step::Stdio { from: descriptors.add(from)?, to });
         }
     }
-    for (which, _) in (0..).zip(around.pipes).filter(|(_, pipe)| *pipe) {
-        steps.push(Step::OwnStdio { which, uid: plan.process.uid, gid: plan.process.gid });
+    for (which, (pipe, from)) in (0..).zip(around.pipes.iter().zip(&around.stdio)) {
+        if let (true, Some(from)) = (pipe, from) {
+            steps.extend(own_pipe(plan, around, *from, which)?);
+        }
     }
     if plan.namespaces.is_new(libc::CLONE_NEWNET) {
         steps.push(Step::Loopback);
@@ -80,6 +85,28 @@ pub(super) fn build(
     Ok((steps, socket))
 }
 
+/// A pipe that stands for a standard stream is given to the container's user, who may want to open /dev/stdout.
+///
+/// By who has the right to: the caller if it may change owners, or else the root of the user namespace, where the
+/// pipe belongs to somebody of its own.
+fn own_pipe(plan: &Plan, around: &Surroundings<'_>, pipe: BorrowedFd<'_>, which: Fd) -> Result<Option<Step>> {
+    const CAP_CHOWN: u32 = 0;
+    let (uid, gid) = (plan.process.uid, plan.process.gid);
+    if !around.caller.has(CAP_CHOWN) {
+        return Ok(Some(Step::OwnStdio { which, uid, gid }));
+    }
+    let (uid, gid) = (outside(&plan.namespaces.uids, uid), outside(&plan.namespaces.gids, gid));
+    rustix::fs::fchown(pipe, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .map_err(|error| Error::io(format!("give a pipe to {uid}:{gid}"), error))?;
+    Ok(None)
+}
+
+/// The caller's name for an id of the container.
+fn outside(maps: &[IdMap], id: u32) -> u32 {
+    let map = maps.iter().find(|map| id >= map.container && id - map.container < map.size);
+    map.map_or(id, |map| map.host + (id - map.container))
+}
+
 /// The steps that make the root and change to it.
 fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let follows = |mount: &PlannedMount| {
@@ -93,6 +120,12 @@ fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result
     let path = path.map_err(|error| Error::io(format!("find the root {}", plan.rootfs.display()), error))?;
     let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
     steps.push(Step::Root(path));
+    if !around.caller.is_mapped(plan) {
+        // The root, or whoever is the first that there is.
+        let first = |maps: &[IdMap]| maps.iter().map(|map| map.container).min().unwrap_or(0);
+        let (uid, gid) = (first(&plan.namespaces.uids), first(&plan.namespaces.gids));
+        steps.push(Step::Become { uid, gid });
+    }
     if !plan.masked.is_empty() {
         steps.push(Step::OpenNull);
     }

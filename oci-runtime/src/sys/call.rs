@@ -225,6 +225,20 @@ pub(crate) fn chown(dir: Fd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { syscall(libc::SYS_fchownat, arguments) }.map(drop)
 }
 
+/// setresuid(2), all three, of the calling thread alone. Never in memory that is shared with the host.
+pub(crate) fn setuid(id: u32) -> Result<()> {
+    let id = id as usize;
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_setresuid, [id, id, id, ZERO, ZERO, ZERO]) }.map(drop)
+}
+
+/// setresgid(2), all three, of the calling thread alone. Never in memory that is shared with the host.
+pub(crate) fn setgid(id: u32) -> Result<()> {
+    let id = id as usize;
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_setresgid, [id, id, id, ZERO, ZERO, ZERO]) }.map(drop)
+}
+
 pub(crate) fn fchdir(dir: Fd) -> Result<()> {
     // SAFETY: a number only; the child does not share its working directory.
     unsafe { syscall(libc::SYS_fchdir, [dir as usize, ZERO, ZERO, ZERO, ZERO, ZERO]) }.map(drop)

@@ -107,20 +107,23 @@ pub(crate) struct Child {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// `clone3` with CLONE_VM, CLONE_PIDFD and CLONE_CLEAR_SIGHAND (Linux 5.5), and with CLONE_INTO_CGROUP (5.7) where
-/// `cgroup` is given. The child walks through the program with all signals blocked.
+/// `clone3` with CLONE_PIDFD and CLONE_CLEAR_SIGHAND (Linux 5.5), and with CLONE_INTO_CGROUP (5.7) where
+/// `cgroup` is given. The child walks through the program with all signals blocked, in the caller's memory
+/// (CLONE_VM) or in a copy of it.
 ///
 /// The child has exit signal 0 until it executes a program: the host's `SIGCHLD` handler and `waitpid(-1)` do not
 /// see a child that failed before.
 pub(crate) fn spawn<'a>(
     flags: u64,
     cgroup: Option<RawFd>,
+    shares_memory: bool,
     stack: &'a mut Stack,
     program: &'a Program,
 ) -> io::Result<Visitor<'a>> {
     let stack = &*stack;
     let mut pidfd: RawFd = -1;
-    let ours = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID;
+    let sharing = if shares_memory { libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID } else { 0 };
+    let ours = libc::CLONE_PIDFD | sharing;
     let mut args = CloneArgs {
         flags: flags | ours as u64 | CLONE_CLEAR_SIGHAND,
         pidfd: (&raw mut pidfd) as u64,
@@ -133,7 +136,7 @@ pub(crate) fn spawn<'a>(
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = fd as u64;
     }
-    stack.inhabited().store(1, Ordering::SeqCst);
+    stack.inhabited().store(u32::from(shares_memory), Ordering::SeqCst);
     let mask = block_signals()?;
     let program: *const Program = program;
     // SAFETY: the arguments are alive until the call returns. The child's entry does not return, unwind, allocate,

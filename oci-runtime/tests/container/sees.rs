@@ -1,9 +1,11 @@
 //! What the process inside sees.
 
+use oci_runtime::Container;
+use oci_runtime::spec::{self, ImageOptions};
 use serde_json::json;
 
 use crate::Check;
-use crate::root::{House, is_root};
+use crate::root::{House, finish, is_root};
 
 pub(crate) const CHECKS: &[Check] = &[
     ("sees_its_own_world", its_own_world),
@@ -17,6 +19,9 @@ pub(crate) const CHECKS: &[Check] = &[
     ("sees_a_read_only_root", read_only_root),
     ("sees_its_sysctl", sysctl),
     ("sees_its_control_groups", control_groups),
+    ("sees_what_the_default_spec_gives", default_spec),
+    ("sees_mapped_ids", mapped_ids),
+    ("sees_a_joined_network", joined_network),
 ];
 
 /// Asserts that every line of `expected` is among the lines of `text`.
@@ -279,4 +284,75 @@ fn control_groups(house: &House) {
     if is_root() {
         has(&text, &["77"]);
     }
+}
+
+/// The spec that images get, with a limit where groups can be made.
+fn default_spec(house: &House) {
+    let args =
+        ["/probe", "pid", "ids", "cat:/proc/self/status", "ls:/sys/fs/cgroup", "write:/dev/null", "exit:5"];
+    let mut options = ImageOptions::default().args(args);
+    if is_root() {
+        options = options.memory(64 << 20).pids(50);
+    } else {
+        // SAFETY: no arguments.
+        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        options = options.rootless(uid, gid);
+    }
+    let spec = spec::default_spec(&house.root, &options).unwrap();
+    let mut container = Container::run(&spec, house.options().cgroups(true)).unwrap();
+    assert!(!is_root() || container.cgroup().is_some());
+    let (status, text) = finish(&mut container).unwrap();
+    assert_eq!(status.code(), Some(5), "{text}");
+    has(&text, &["pid: 1", "ids: 0:0 []", "write /dev/null: ok"]);
+    assert!(!text.contains("ls /sys/fs/cgroup: ?"), "{text}");
+}
+
+/// Several ids of root's: the child may not change its ids in the memory of the host.
+fn mapped_ids(house: &House) {
+    if !is_root() {
+        eprintln!("SKIP sees_mapped_ids: needs root");
+        return;
+    }
+    // SAFETY: asks for a flag.
+    let dumpable = || unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+    let before = dumpable();
+    let edit = |spec: &mut serde_json::Value| {
+        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        spec["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        spec["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+        spec["process"]["user"] = json!({"uid": 1000, "gid": 1000, "additionalGids": [5]});
+    };
+    let orders = [
+        "ids",
+        "cat:/proc/self/uid_map",
+        "cat:/proc/self/gid_map",
+        "stat:/dev/shm",
+        "write:/dev/null",
+        "stat:/probe",
+    ];
+    let (status, text) = house.run(edit, &orders).unwrap();
+    assert!(status.success(), "{text}");
+    has(&text, &["ids: 1000:1000 [5]", "stat /dev/shm: dir 1777 0:0 0:0", "write /dev/null: ok"]);
+    assert!(text.contains("100000      65536") && text.contains("200000      65536"), "{text}");
+    // The files of the root belong to nobody there.
+    assert!(text.contains("stat /probe: file 755 0:0 65534:65534"), "{text}");
+    assert_eq!(dumpable(), before);
+}
+
+/// A network namespace by its path: here the caller's own, as `--network host` of another container would have it.
+fn joined_network(house: &House) {
+    if !is_root() {
+        eprintln!("SKIP sees_a_joined_network: needs root");
+        return;
+    }
+    let edit = |spec: &mut serde_json::Value| {
+        for namespace in spec["linux"]["namespaces"].as_array_mut().unwrap() {
+            if namespace["type"] == "network" {
+                namespace["path"] = json!("/proc/self/ns/net");
+            }
+        }
+    };
+    let (_, text) = house.run(edit, &["link:/proc/self/ns/net"]).unwrap();
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    has(&text, &[&format!("link /proc/self/ns/net: {}", own.display())]);
 }
