@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxResources, Spec};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags, mknodat};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -26,11 +26,11 @@ pub use self::state::{State, Status};
 use self::spawn::{Launch, Launched, launch};
 use self::state::{Folder, Saved};
 use self::stdio::Streams;
-use crate::cgroup::{Cgroup, Hierarchy};
+use crate::cgroup::{self, Cgroup, Hierarchy};
 use crate::enter::EXECUTING;
 use crate::plan::Plan;
 use crate::sys::parent;
-use crate::{Error, Result};
+use crate::{Error, Problem, Result};
 
 /// A container: a process, and a folder with its state that other processes can read.
 ///
@@ -285,7 +285,7 @@ impl Container {
         let bundle = options.bundle.clone().unwrap_or_else(|| PathBuf::from("."));
         let bundle = std::path::absolute(&bundle)
             .map_err(|error| Error::io(format!("find the bundle {}", bundle.display()), error))?;
-        let plan = Plan::resolve(spec, &bundle, options.rootfs.as_deref())?;
+        let plan = resolve(spec, &bundle, &options)?;
         let root = options.state_root.clone().unwrap_or_else(state::default_root);
         let folder = Folder::create(&root, &options.id)?;
         let saved = Saved::new(&plan, &options.id, bundle);
@@ -305,12 +305,6 @@ impl Container {
         if options.cgroups {
             let (path, resources) = (plan.cgroups_path.as_deref(), plan.resources.as_ref());
             self.saved.cgroup = Cgroup::create(&hierarchy, &options.id, path, resources)?;
-        } else if plan.resources.is_some() && plan.cgroups_path.is_some() {
-            return Err(Error::invalid(
-                "options",
-                "cgroups",
-                "cannot be off where the spec has a cgroupsPath",
-            ));
         }
         // Written before there is a process: whatever happens to this program, the group will be found.
         self.folder.write(&self.saved)?;
@@ -329,6 +323,31 @@ impl Container {
         self.saved.state.status = if waits { Status::Created } else { Status::Running };
         self.folder.write(&self.saved)
     }
+}
+
+/// Checks spec and options: all problems at once, those of the resources too.
+fn resolve(spec: &Spec, bundle: &Path, options: &Options) -> Result<Plan> {
+    let plan = Plan::resolve(spec, bundle, options.rootfs.as_deref());
+    let mut problems = match &plan {
+        Err(Error::Spec { problems }) => problems.clone(),
+        _ => Vec::new(),
+    };
+    let linux = spec.linux().as_ref();
+    if let Some(resources) = linux.and_then(|linux| linux.resources().as_ref()) {
+        if options.cgroups {
+            problems.extend(cgroup::unsupported(resources, &Hierarchy::detect()?));
+        } else if limits(resources) {
+            problems.push(Problem::new("/linux/resources", "cannot be applied without control groups"));
+        }
+    }
+    if problems.is_empty() { plan } else { Err(Error::Spec { problems }) }
+}
+
+/// Whether there is more than rules for devices, which whoever wants no control groups gives up.
+fn limits(resources: &LinuxResources) -> bool {
+    let mut rest = resources.clone();
+    rest.set_devices(None);
+    rest != LinuxResources::default()
 }
 
 impl Folder {

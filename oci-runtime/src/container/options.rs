@@ -20,7 +20,8 @@ pub struct Options {
     /// Standard error.
     pub stderr: Stdio,
     /// Whether the container gets control groups of its own. Default: yes, where the caller may make them; where it
-    /// may not, only a spec with limits or with a `cgroupsPath` is an error.
+    /// may not, only a spec with limits or with a `cgroupsPath` is an error. With `false` limits are an error, and
+    /// rules for devices are given up.
     pub cgroups: bool,
 }
 

@@ -18,6 +18,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("escape_masks_do_not_follow_links_out", mask_link),
     ("escape_executable_of_init", executable),
     ("escape_program_is_looked_for_inside", program),
+    ("escape_control_groups_of_the_host", host_groups),
 ];
 
 fn is_empty(folder: &Path) -> bool {
@@ -153,4 +154,25 @@ fn program(house: &House) {
     let edit = |spec: &mut Value| spec["process"]["args"] = json!(["tool", "exit:0"]);
     let error = house.run_with(edit, &[], |options| options.rootfs(&root)).unwrap_err();
     assert!(error.is_command_not_found(), "{error:?} {}", is_root());
+}
+
+/// CVE-2023-25809: where the host's /sys is bound, its control groups are read-only with it.
+fn host_groups(house: &House) {
+    let edit = |spec: &mut Value| {
+        if is_root() {
+            // Root in a user namespace of its own is an ordinary user there.
+            spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+            for name in ["uidMappings", "gidMappings"] {
+                spec["linux"][name] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+            }
+        }
+        spec["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|namespace| namespace["type"] != "network");
+    };
+    let (_, text) = house.run(edit, &["touch:/sys/fs/cgroup/x", "cat:/proc/mounts"]).unwrap();
+    assert!(text.contains("touch /sys/fs/cgroup/x: errno 30"), "{text}");
+    let groups = text.lines().skip(1).filter(|line| line.contains(" /sys/"));
+    assert!(groups.clone().all(|line| line.contains(" ro,")), "{text}");
 }

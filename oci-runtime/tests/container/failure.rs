@@ -7,7 +7,7 @@ use oci_runtime::{Bundle, Container, Error};
 use serde_json::{Value, json};
 
 use crate::Check;
-use crate::root::{House, spec};
+use crate::root::{House, is_root, spec};
 
 pub(crate) const CHECKS: &[Check] = &[
     ("failure_command_not_found", not_found),
@@ -16,6 +16,8 @@ pub(crate) const CHECKS: &[Check] = &[
     ("failure_names_the_step", steps),
     ("failure_lists_every_problem", problems),
     ("failure_refuses_by_name", refuses),
+    ("failure_ids_that_may_not_be_mapped", unmapped),
+    ("failure_limits_without_control_groups", limits),
 ];
 
 fn failed(house: &House, edit: impl FnOnce(&mut Value)) -> Error {
@@ -139,4 +141,26 @@ fn refuses(house: &House) {
         let Error::Spec { problems } = error else { panic!("{pointer}: {error}") };
         assert_eq!(problems.iter().map(|problem| problem.pointer.as_str()).collect::<Vec<_>>(), [pointer]);
     }
+}
+
+/// Several ids of an ordinary user need a helper and a grant.
+fn unmapped(house: &House) {
+    if is_root() {
+        // Root may map what it likes: see the check of mapped ids.
+        return;
+    }
+    let error = failed(house, |spec| {
+        for name in ["uidMappings", "gidMappings"] {
+            let maps = spec["linux"][name].as_array_mut().unwrap();
+            maps.push(json!({"containerID": 1, "hostID": 3_000_000, "size": 10}));
+        }
+    });
+    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    assert!(error.to_string().contains("newgidmap"), "{error}");
+}
+
+fn limits(house: &House) {
+    let error = failed(house, |spec| spec["linux"]["resources"] = json!({"pids": {"limit": 5}}));
+    let Error::Spec { problems } = error else { panic!("{error}") };
+    assert_eq!(problems[0].pointer, "/linux/resources");
 }

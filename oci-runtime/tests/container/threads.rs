@@ -93,10 +93,11 @@ fn one(house: &House, number: u32) {
         }
     }
     let spec = Bundle::parse(spec.to_string().as_bytes(), "test").unwrap().spec;
+    let options = house.options().cgroups(number.is_multiple_of(5));
     let mut container = if number.is_multiple_of(2) {
-        Container::run(&spec, house.options()).unwrap()
+        Container::run(&spec, options).unwrap()
     } else {
-        let mut container = Container::create(&spec, house.options()).unwrap();
+        let mut container = Container::create(&spec, options).unwrap();
         container.start().unwrap();
         container
     };
