@@ -35,7 +35,10 @@ impl DockerRegistry {
         let mut children = Vec::new();
         if configuration == "token" {
             let tokens = free_port();
-            children.push(spawn(folder.path(), Command::new("python3").args(["tokserver.py", &tokens.to_string()])));
+            children.push(spawn(
+                folder.path(),
+                Command::new("python3").args(["tokserver.py", &tokens.to_string()]),
+            ));
             serve.env("REGISTRY_AUTH_TOKEN_REALM", format!("http://localhost:{tokens}/token"));
             wait_for(tokens);
         }
@@ -60,9 +63,10 @@ impl DockerRegistry {
     /// The file that holds a blob in the registry's storage.
     pub fn stored_blob(&self, configuration: &str, digest: &str) -> std::path::PathBuf {
         let (algorithm, hex) = digest.split_once(':').unwrap();
-        self.folder
-            .path()
-            .join(format!("data/{configuration}/docker/registry/v2/blobs/{algorithm}/{}/{hex}/data", &hex[..2]))
+        self.folder.path().join(format!(
+            "data/{configuration}/docker/registry/v2/blobs/{algorithm}/{}/{hex}/data",
+            &hex[..2]
+        ))
     }
 }
 
@@ -76,7 +80,13 @@ impl Drop for DockerRegistry {
 }
 
 fn spawn(folder: &Path, command: &mut Command) -> Child {
-    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// A port that was free a moment ago.

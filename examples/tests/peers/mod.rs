@@ -3,7 +3,7 @@
 //! A test that lacks one says so on standard error, past the capture of the test harness, and passes. The
 //! project's CI counts those lines.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test support module")]
 
 pub mod docker_registry;
@@ -48,7 +48,10 @@ macro_rules! need_corpus {
         match $crate::peers::corpus() {
             Some(folder) => folder,
             None => {
-                $crate::peers::skip($test, "the corpus images (OCI_CORPUS, made by examples/tests/corpus/make-corpus.sh)");
+                $crate::peers::skip(
+                    $test,
+                    "the corpus images (OCI_CORPUS, made by examples/tests/corpus/make-corpus.sh)",
+                );
                 return;
             }
         }
@@ -63,7 +66,9 @@ pub fn has_tool(name: &str) -> bool {
 
 /// The folder of image layouts that `corpus/make-corpus.sh` made, named by the variable OCI_CORPUS.
 pub fn corpus() -> Option<PathBuf> {
-    std::env::var_os("OCI_CORPUS").map(PathBuf::from).filter(|folder| folder.join("busybox/index.json").is_file())
+    std::env::var_os("OCI_CORPUS")
+        .map(PathBuf::from)
+        .filter(|folder| folder.join("busybox/index.json").is_file())
 }
 
 /// Runs a program that must succeed.
