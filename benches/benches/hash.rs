@@ -1,6 +1,7 @@
 //! Hashing: the floor under every pull, push and unpack.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
+#![allow(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::io::Read;
