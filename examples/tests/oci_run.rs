@@ -310,7 +310,7 @@ fn broken_content_is_refused() {
             "digest mismatch",
             (|bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1) as fn(&mut Vec<u8>),
         ),
-        ("truncated", "size", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("truncated", "reading the body", |bytes| bytes.truncate(bytes.len() / 2)),
     ] {
         let (registry, image) = busybox(&corpus);
         let stored = registry.stored_blob("plain", &layer);
@@ -341,7 +341,7 @@ fn a_layer_that_is_not_what_the_config_says_is_refused() {
     registry.fill(&layout, "lies");
     let store = Store::new();
     let image = format!("{}/lies:latest", registry.host());
-    store.fails(1, &["diff", &format!("sha256:{}", "0".repeat(64))], &["run", &image, "true"]);
+    store.fails(1, &["layer 0", &format!("sha256:{}", "0".repeat(64))], &["run", &image, "true"]);
 }
 
 #[test]

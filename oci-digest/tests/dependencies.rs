@@ -1,4 +1,4 @@
-//! The crate's dependencies are part of its promise.
+//! A crate's dependencies are part of its promise. Each crate of the family includes this test and has a list.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -10,7 +10,17 @@ fn are_those_of_the_list() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let output = Command::new(cargo)
-        .args(["tree", "-p", "oci-digest", "--edges", "normal", "--prefix", "none", "--locked", "--offline"])
+        .args([
+            "tree",
+            "-p",
+            env!("CARGO_PKG_NAME"),
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--locked",
+            "--offline",
+        ])
         .current_dir(folder)
         .output();
     let output = match output {
