@@ -1,4 +1,3 @@
-use std::error::Error as StdError;
 use std::io;
 
 /// The result of this crate's operations.
@@ -50,7 +49,8 @@ pub enum Error {
         /// The system's or the TLS library's error.
         source: io::Error,
     },
-    /// The exchange broke off: a reset, a short body, silence for the idle timeout.
+    /// The exchange broke off: a reset, a short body, silence for the idle timeout. Of a blob, the source tells how
+    /// much of it came in how many attempts.
     #[error("{method} {url}: {step}")]
     Transfer {
         /// The request's method.
@@ -63,7 +63,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The registry refused the request. The message is the registry's own.
-    #[error("{method} {url}: status {status}{}{message}", if .message.is_empty() { "" } else { ": " })]
+    #[error("{method} {url}: status {status}{}{message}", colon(.message))]
     Status {
         /// The request's method.
         method: &'static str,
@@ -75,7 +75,7 @@ pub enum Error {
         message: String,
     },
     /// The registry does not have it, or does not show it with these credentials.
-    #[error("{what} not found{}{message}", if .message.is_empty() { "" } else { ": " })]
+    #[error("{what} not found{}{message}", colon(.message))]
     NotFound {
         /// The reference or URL that was asked for.
         what: String,
@@ -83,14 +83,18 @@ pub enum Error {
         message: String,
     },
     /// Credentials are missing, wrong, or were not sent because the server that asks is not the one they are for.
-    #[error("{method} {url}: unauthorized: {reason}")]
+    #[error("{method} {url}: status {status}: {reason}{}{message}", colon(.message))]
     Unauthorized {
         /// The request's method.
         method: &'static str,
         /// The request's URL.
         url: String,
-        /// Why.
-        reason: String,
+        /// The status, 401.
+        status: u16,
+        /// What is missing or wrong, as far as the client knows it.
+        reason: &'static str,
+        /// The registry's message, cleaned and shortened; may be empty.
+        message: String,
     },
     /// An answer that cannot be understood, or that is not what was asked for.
     #[error("{method} {url}: {reason}")]
@@ -151,6 +155,22 @@ impl Error {
             _ => false,
         }
     }
+
+    /// With whom the client was talking, for a chain of errors.
+    fn place(&self) -> String {
+        let host = match self {
+            Self::Connect { host, .. } => Some(host.as_str()),
+            Self::Transfer { url, .. }
+            | Self::Status { url, .. }
+            | Self::Unauthorized { url, .. }
+            | Self::Protocol { url, .. }
+            | Self::Limit { url, .. } => {
+                url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).split('/').next()
+            }
+            _ => None,
+        };
+        format!("talking to {}", host.filter(|host| !host.is_empty()).unwrap_or("the registry"))
+    }
 }
 
 /// For the content traits: not found and content errors stay themselves, the rest travels as a store's own error.
@@ -158,17 +178,18 @@ impl From<Error> for oci_digest::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Content(own) => own,
-            Error::NotFound { what, .. } => Self::NotFound { what },
+            Error::NotFound { what, message } if message.is_empty() => Self::NotFound { what },
+            Error::NotFound { what, message } => Self::NotFound { what: format!("{what} ({message})") },
             other => {
-                let retryable = other.is_retryable();
-                Self::Store { context: "registry".to_owned(), retryable, source: boxed(other) }
+                let (context, retryable) = (other.place(), other.is_retryable());
+                Self::Store { context, retryable, source: Box::new(other) }
             }
         }
     }
 }
 
-fn boxed(error: Error) -> Box<dyn StdError + Send + Sync> {
-    Box::new(error)
+fn colon(message: &str) -> &'static str {
+    if message.is_empty() { "" } else { ": " }
 }
 
 #[cfg(test)]
@@ -186,5 +207,39 @@ mod tests {
         assert!(matches!(error, oci_digest::Error::Cancelled));
         let error: oci_digest::Error = Error::NotFound { what: "a:b".into(), message: "no".into() }.into();
         assert!(error.is_not_found());
+        assert_eq!(error.to_string(), "a:b (no) not found");
+        let error: oci_digest::Error = Error::NotFound { what: "a:b".into(), message: String::new() }.into();
+        assert_eq!(error.to_string(), "a:b not found");
+    }
+
+    #[test]
+    fn a_registrys_error_crosses_the_traits_with_its_name() {
+        let url = || "http://[::1]:5000/v2/a/manifests/b".to_owned();
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for (error, place, retryable) in [
+            (
+                Error::Status { method: "GET", url: url(), status: 503, message: String::new() },
+                "[::1]:5000",
+                true,
+            ),
+            (Error::Connect { host: "h:1".into(), step: "connecting", source: reset() }, "h:1", true),
+            (Error::Limit { url: "h:1/a:b".into(), limit: "x", maximum: 1 }, "h:1", false),
+            (Error::Refused { url: url(), reason: "x" }, "the registry", false),
+        ] {
+            let error: oci_digest::Error = error.into();
+            assert_eq!(error.to_string(), format!("talking to {place}"));
+            assert_eq!(error.is_retryable(), retryable);
+        }
+    }
+
+    #[test]
+    fn who_is_not_let_in_reads_the_status_the_reason_and_the_message() {
+        let shown = |message: &str| {
+            let (url, reason) = ("http://h/v2/".to_owned(), "no credentials are known");
+            Error::Unauthorized { method: "GET", url, status: 401, reason, message: message.to_owned() }
+                .to_string()
+        };
+        assert_eq!(shown(""), "GET http://h/v2/: status 401: no credentials are known");
+        assert_eq!(shown("DENIED: x"), "GET http://h/v2/: status 401: no credentials are known: DENIED: x");
     }
 }

@@ -133,6 +133,8 @@ fn tokens_that_are_never_accepted_end_it() {
     assert_eq!(server.count("GET", "/token"), 1);
     assert_eq!(server.count("GET", "/manifests/"), 2);
     assert!(!format!("{error:?}").contains("s3cret"));
+    let text = error.to_string();
+    assert!(text.contains(": status 401: the registry does not accept these credentials"), "{text}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Sink for Repository {
         if !is_manifest(descriptor) {
             return Ok(self.has_blob(descriptor)?);
         }
-        match self.resolve(descriptor.digest().as_ref()) {
+        match self.runtime.run(self.inner.find(descriptor.digest().as_ref())) {
             Ok(found) => Ok(found.size() == descriptor.size()),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error.into()),

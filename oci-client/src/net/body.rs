@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl ResponseBody {
                     self.finish();
                     return Ok(None);
                 }
-                Ok(Some(Err(error))) => return Err(io::Error::new(io::ErrorKind::ConnectionReset, error)),
+                Ok(Some(Err(error))) => return Err(broken(error)),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data()
                         && !bytes.is_empty()
@@ -148,5 +149,18 @@ impl ResponseBody {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+}
+
+/// Why a body broke off, in the words of whoever noticed it first.
+fn broken(error: hyper::Error) -> io::Error {
+    let system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match system.map(|system| (system.kind(), system.raw_os_error())) {
+        Some((_, Some(code))) => io::Error::from_raw_os_error(code),
+        Some((kind @ io::ErrorKind::UnexpectedEof, None)) => {
+            io::Error::new(kind, "the connection ended before the body did")
+        }
+        Some((kind, None)) => io::Error::new(kind, error),
+        None => io::Error::new(io::ErrorKind::ConnectionReset, error),
     }
 }

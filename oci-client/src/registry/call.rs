@@ -1,13 +1,14 @@
 //! One request on its way through the registry.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
+use hyper::body::Incoming;
 
 use super::auth::Grant;
 use super::names::Query;
@@ -59,7 +60,8 @@ impl RequestBody {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let broken = || Failure::bad(Code::BlobUploadInvalid, "the body broke off");
         loop {
-            let frame = match tokio::time::timeout(self.idle, self.inner.frame()).await {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.inner).poll_frame(cx));
+            let frame = match tokio::time::timeout(self.idle, frame).await {
                 Ok(frame) => frame,
                 Err(_) => {
                     let message = "no data came for too long";

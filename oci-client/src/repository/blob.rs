@@ -6,6 +6,7 @@ use http::header::{ACCEPT_ENCODING, RANGE};
 use oci_digest::{Algorithm, Descriptor, Digest, Hasher};
 
 use super::Repository;
+use super::part::Part;
 use crate::net::ResponseBody;
 use crate::protocol::range;
 use crate::session::{Answer, Budget, Call};
@@ -127,7 +128,7 @@ impl BlobReader {
             State::Done => return Ok(None),
             State::Failed => {
                 let source = io::Error::other("the reader has failed before");
-                return Err(self.transfer("reading the body", source));
+                return Err(self.transfer(source));
             }
         }
         let result = self.advance().await;
@@ -178,26 +179,34 @@ impl BlobReader {
                 }
                 Ok(None) if self.position == self.size => self.body = None,
                 // An end that comes too early is a break like any other.
-                Ok(None) => self.broke("reading the body", io::ErrorKind::UnexpectedEof.into()).await?,
+                Ok(None) => {
+                    let early = "the body ended before the blob did";
+                    self.broke(io::Error::new(io::ErrorKind::UnexpectedEof, early)).await?;
+                }
                 // Everything is here; how the connection ended does not matter.
                 Err(_) if self.position == self.size => self.body = None,
-                Err(source) => self.broke("reading the body", source).await?,
+                Err(source) => self.broke(source).await?,
             }
         }
     }
 
     /// Spends a retry on a break, or fails with it.
-    async fn broke(&mut self, step: &'static str, source: io::Error) -> Result<()> {
+    async fn broke(&mut self, source: io::Error) -> Result<()> {
         self.body = None;
         match self.budget.next(None) {
             Some(wait) => {
                 self.repository.session.hold(wait, false).await;
                 Ok(())
             }
-            None if source.kind() == io::ErrorKind::UnexpectedEof && self.position < self.size => {
-                Err(self.wrong_size(self.position, false))
+            None => {
+                let part = Part {
+                    came: self.position,
+                    size: self.size,
+                    digest: self.digest.clone(),
+                    attempts: self.budget.attempts(),
+                };
+                Err(self.transfer(part.broken(source)))
             }
-            None => Err(self.transfer(step, source)),
         }
     }
 
@@ -276,9 +285,9 @@ impl BlobReader {
         Error::Content(oci_digest::Error::SizeMismatch { digest, expected, actual, more })
     }
 
-    fn transfer(&self, step: &'static str, source: io::Error) -> Error {
+    fn transfer(&self, source: io::Error) -> Error {
         let url = self.repository.endpoints.blob(&self.digest).to_string();
-        Error::Transfer { method: "GET", url, step, source }
+        Error::Transfer { method: "GET", url, step: "reading the body", source }
     }
 }
 

@@ -7,7 +7,7 @@ use super::Repository;
 use crate::protocol::clean::clean;
 use crate::protocol::media::{ACCEPT_MANIFESTS, essence, manifest_type};
 use crate::reference::check_tag;
-use crate::session::{Answer, Call};
+use crate::session::{Answer, Call, NOT_LET_IN};
 use crate::{Error, Result};
 
 /// The bytes of a manifest or index, verified, and what they are known by.
@@ -43,6 +43,19 @@ impl Repository {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unauthorized`], and whatever the exchange can meet.
     pub async fn resolve(&self, name: &str) -> Result<Descriptor> {
+        match self.find(name).await {
+            // The answer to a HEAD has no body: the one to a GET says why.
+            Err(Error::NotFound { message, .. } | Error::Status { message, status: 403, .. })
+                if message.is_empty() =>
+            {
+                self.manifest(name).await.map(|manifest| manifest.descriptor)
+            }
+            other => other,
+        }
+    }
+
+    /// As [`resolve`](Self::resolve), for callers that do not care why there is none.
+    pub(crate) async fn find(&self, name: &str) -> Result<Descriptor> {
         let asked = self.check_name(name)?;
         let call = Call::head(self.endpoints.manifest(name))
             .header(ACCEPT, ACCEPT_MANIFESTS)
@@ -188,7 +201,7 @@ impl Repository {
         let (url, status) = (answer.url.to_string(), answer.status.as_u16());
         match status {
             404 => Error::NotFound { what: self.shown(name), message },
-            401 => Error::Unauthorized { method, url, reason: message },
+            401 => Error::Unauthorized { method, url, status, reason: NOT_LET_IN, message },
             _ => Error::Status { method, url, status, message },
         }
     }

@@ -1,6 +1,7 @@
 mod blob;
 mod list;
 mod manifest;
+mod part;
 mod push;
 mod remove;
 mod upload;

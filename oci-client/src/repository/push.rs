@@ -154,7 +154,9 @@ impl Push {
             Outcome::Again => Err(Error::Unauthorized {
                 method: "PUT",
                 url: self.repository.shown(self.descriptor.digest().as_ref()),
-                reason: "the registry does not accept the new credentials either".to_owned(),
+                status: 401,
+                reason: "the registry does not accept the new credentials either",
+                message: String::new(),
             }),
             Outcome::Failed { error, retry_after } if error.is_retryable() => {
                 let Some(wait) = self.budget.next(retry_after) else { return Err(error) };

@@ -59,9 +59,10 @@ impl Session {
     ) -> Result<Authorization, Failure> {
         let challenges: Vec<String> = answer.texts("www-authenticate").map(str::to_owned).collect();
         let message = answer.message().await;
-        let refused = |reason: &str| {
-            let reason = if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") };
-            Failure::from(Error::Unauthorized { method: call.name(), url: answer.url.to_string(), reason })
+        let refused = |reason: &'static str| {
+            let (method, url, status) = (call.name(), answer.url.to_string(), answer.status.as_u16());
+            let message = message.clone();
+            Failure::from(Error::Unauthorized { method, url, status, reason, message })
         };
         match challenge::choose(challenges.iter().map(String::as_str), &answer.url) {
             None => Err(refused("the registry asks for credentials in a way that is not understood")),
@@ -103,9 +104,8 @@ impl Session {
             false => "the registry does not let anonymous clients do this, and no credentials are known",
         };
         let message = answer.message().await;
-        let separator = if message.is_empty() { "" } else { ": " };
-        let (method, url) = (call.name(), answer.url.to_string());
-        Error::Unauthorized { method, url, reason: format!("{reason}{separator}{message}") }
+        let (method, url, status) = (call.name(), answer.url.to_string(), answer.status.as_u16());
+        Error::Unauthorized { method, url, status, reason, message }
     }
 
     fn basic(&self) -> Option<Authorization> {
@@ -133,14 +133,13 @@ impl Session {
             let withheld = !trusted && self.basic().is_some();
             let error = answer.refusal(&call).await;
             return Err(match error {
-                Error::Unauthorized { method, url, reason } if withheld => {
-                    let reason =
-                        format!("{reason}; the password was not sent, since this is not the registry's host");
-                    Failure::from(Error::Unauthorized { method, url, reason })
-                }
-                Error::Unauthorized { method, url, reason } if !with_password => {
-                    let reason = format!("{reason}; no credentials are known");
-                    Failure::from(Error::Unauthorized { method, url, reason })
+                Error::Unauthorized { method, url, status, message, .. } => {
+                    let reason = match (withheld, with_password) {
+                        (true, _) => "the password was not sent, since this is not the registry's host",
+                        (false, true) => "the token server does not accept these credentials",
+                        (false, false) => "no credentials are known",
+                    };
+                    Failure::from(Error::Unauthorized { method, url, status, reason, message })
                 }
                 error => Failure { error, retry_after: answer.retry_after() },
             });

@@ -6,6 +6,7 @@ use std::time::Duration;
 pub(crate) struct Budget {
     retries: u32,
     left: u32,
+    spent: u32,
     wait_left: Duration,
 }
 
@@ -14,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 impl Budget {
     pub(crate) fn new(retries: u32, max_wait: Duration) -> Self {
-        Self { retries, left: retries, wait_left: max_wait }
+        Self { retries, left: retries, spent: 0, wait_left: max_wait }
     }
 
     /// How long to wait before another attempt, which is then spent. `None`: there is none left, or the server
@@ -22,9 +23,12 @@ impl Budget {
     pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
         let attempt = self.retries.saturating_sub(self.left);
         self.left = self.left.checked_sub(1)?;
+        if let Some(wait) = retry_after {
+            self.wait_left = self.wait_left.checked_sub(wait)?;
+        }
+        self.spent = self.spent.saturating_add(1);
         match retry_after {
             Some(wait) => {
-                self.wait_left = self.wait_left.checked_sub(wait)?;
                 // A little more than asked for, so that not all who were told the same come back at once.
                 Some(wait + jitter(Duration::from_millis(100)))
             }
@@ -33,6 +37,11 @@ impl Budget {
                 Some(backoff / 2 + jitter(backoff))
             }
         }
+    }
+
+    /// How many attempts there were, the first included and whatever ground was won between.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.spent.saturating_add(1)
     }
 
     /// New ground was won: breaks are counted from here.
@@ -57,9 +66,11 @@ mod tests {
         let waits: Vec<_> = std::iter::from_fn(|| budget.next(None)).collect();
         assert_eq!(waits.len(), 3);
         assert!(waits[0] < Duration::from_secs(1));
+        assert_eq!(budget.attempts(), 4);
         assert_eq!(Budget::new(0, Duration::from_secs(10)).next(None), None);
         budget.refill();
         assert!(budget.next(Some(Duration::from_secs(6))).unwrap() >= Duration::from_secs(6));
         assert_eq!(budget.next(Some(Duration::from_secs(6))), None);
+        assert_eq!(budget.attempts(), 5);
     }
 }

@@ -51,6 +51,9 @@ pub(crate) struct Failure {
 
 const MAX_REDIRECTS: usize = 10;
 
+/// Why a 401 is one when nothing more is known about it.
+pub(crate) const NOT_LET_IN: &str = "not authorized";
+
 impl Session {
     /// Sends a request, with credentials where they are asked for, through redirects, and again when it is worth it.
     ///
@@ -267,11 +270,7 @@ impl Answer {
         let message = self.message().await;
         let (method, url, status) = (call.name(), self.url.to_string(), self.status.as_u16());
         match status {
-            401 => Error::Unauthorized {
-                method,
-                url,
-                reason: if message.is_empty() { "status 401".to_owned() } else { message },
-            },
+            401 => Error::Unauthorized { method, url, status, reason: NOT_LET_IN, message },
             404 => Error::NotFound { what: url, message },
             _ => Error::Status { method, url, status, message },
         }

@@ -15,7 +15,7 @@ use crate::reference::api_authority;
 use crate::{Credentials, Result};
 
 pub(crate) use budget::Budget;
-pub(crate) use exchange::{Answer, Call, Payload, is_temporary};
+pub(crate) use exchange::{Answer, Call, NOT_LET_IN, Payload, is_temporary};
 pub(crate) use scope::repository as scope;
 
 use access::Access;
