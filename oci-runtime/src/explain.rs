@@ -27,6 +27,7 @@ impl Plan {
             cgroup: None,
             hierarchy: &hierarchy,
             caller: Caller::current()?,
+            keyring: true,
         };
         let (prepared, _) = Prepared::new(self, &around)?;
         let mut text = String::from("new namespaces:");

@@ -50,8 +50,8 @@
 //! | limits | see [`cgroup`] |
 //!
 //! Not in this version, and refused by name: seccomp, AppArmor and SELinux, hooks, terminals, time namespaces, joined
-//! user, pid and mount namespaces, id-mapped mounts, `tmpcopyup`, intelRdt, scheduler, I/O priority, CPU affinity,
-//! memory policy, network devices, shared root propagation. Containers share the caller's session keyring.
+//! user, pid and mount namespaces, id-mapped mounts, intelRdt, scheduler, I/O priority, CPU affinity,
+//! memory policy, network devices, shared root propagation.
 
 #![deny(unsafe_code)]
 
@@ -72,4 +72,9 @@ pub mod spec;
 pub use bundle::Bundle;
 pub use container::{Container, ExitStatus, Options, State, Status, Stdio};
 pub use error::{Error, Problem, Result};
+/// The documents of the image-spec; [`spec::from_image`] takes its `ImageConfiguration`.
+pub use oci_spec::image as image_spec;
+/// The documents of the runtime-spec: `Spec`, `Mount`, `LinuxResources` and so on, of the version that this crate's
+/// signatures have.
+pub use oci_spec::runtime as runtime_spec;
 pub use plan::Plan;

@@ -107,6 +107,16 @@ pub(crate) struct Mount {
     pub(crate) propagation: Vec<(u64, bool)>,
     /// A mount point that is missing is made.
     pub(crate) make: bool,
+    pub(crate) copy_up: Option<CopyUp>,
+}
+
+/// The new file system begins with a copy of what it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopyUp {
+    /// Its root gets the mode of the covered folder.
+    pub(crate) mode: bool,
+    /// Its root gets the owner of the covered folder.
+    pub(crate) owner: bool,
 }
 
 /// Where a mount comes from.
@@ -137,7 +147,8 @@ impl fmt::Display for Step {
             Self::Become { uid, gid } => write!(f, "become {uid}:{gid} of the user namespace"),
             Self::Mount(mount) => match &mount.source {
                 Source::New { file_system, .. } => {
-                    write!(f, "mount {} at {}", file_system.to_string_lossy(), mount.target)
+                    let copy = if mount.copy_up.is_some() { " with a copy of what is there" } else { "" };
+                    write!(f, "mount {} at {}{copy}", file_system.to_string_lossy(), mount.target)
                 }
                 Source::Bind { path, .. } => write!(f, "bind {} at {}", path.to_string_lossy(), mount.target),
             },

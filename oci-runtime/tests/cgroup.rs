@@ -13,7 +13,9 @@ use oci_runtime::cgroup::{Cgroup, Hierarchy, Mode, unsupported};
 use oci_spec::runtime::LinuxResources;
 
 const PURE_V1: &str = "for t in $(awk '/ - cgroup2 /{print $5}' /proc/self/mountinfo); do umount $t; done";
-const V2_FACE: &str = "mount -t cgroup2 none /sys/fs/cgroup";
+/// A file system cannot be mounted over itself: on a machine with version 2 alone it is there already.
+const V2_FACE: &str =
+    "grep -q ' /sys/fs/cgroup cgroup2 ' /proc/mounts || mount -t cgroup2 none /sys/fs/cgroup";
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -257,7 +259,8 @@ fn whole_life(hierarchy: &Hierarchy, path: &Path) {
     if has_pids {
         let pids = stats.pids.unwrap();
         assert_eq!((pids.current, pids.limit), (1, Some(1)));
-        assert!(stats.memory.unwrap().current > 0);
+        // Version 2 counts what the process takes from now on, and that may be nothing yet.
+        assert!(stats.memory.unwrap().current > 0 || hierarchy.mode() == Mode::V2);
     }
     assert!(stats.cpu.is_some());
 

@@ -268,10 +268,23 @@ fn enable(
 ) -> Result<(), Failure> {
     let enabled = parent.read_raw("cgroup.subtree_control").unwrap_or_default();
     let is_enabled = |name: &str| enabled.split_whitespace().any(|there| there == name);
+    let wanted = wanted.iter().filter(|set| set.controller != "cgroup" && !is_enabled(&set.controller));
+    // On a hybrid machine the unified tree is only for tracking processes; what it holds stays as it is.
+    let welcome: &[&str] = if mode == Mode::V2 { WELCOME } else { &[] };
+    let mut welcome = welcome.iter().filter(|name| tree.has(name) && !is_enabled(name)).peekable();
+    let mut wanted = wanted.peekable();
+    if (wanted.peek().is_some() || welcome.peek().is_some()) && is_occupied(parent) {
+        return match wanted.next() {
+            None => Ok(()),
+            Some(setting) => {
+                let (controller, pointer) = (&setting.controller, &setting.pointer);
+                let what =
+                    format!("enable cgroup controller `{controller}` for {pointer} beside the processes of");
+                Err(Failure::new(&what, path, Errno::BUSY.into()))
+            }
+        };
+    }
     for setting in wanted {
-        if setting.controller == "cgroup" || is_enabled(&setting.controller) {
-            continue;
-        }
         parent.write_raw("cgroup.subtree_control", &format!("+{}", setting.controller)).map_err(|error| {
             let file = path.join("cgroup.subtree_control");
             let what =
@@ -279,14 +292,25 @@ fn enable(
             Failure::new(&what, &file, error)
         })?;
     }
-    // On a hybrid machine the unified tree is only for tracking processes; what it holds stays as it is.
-    if mode == Mode::V2 {
-        for name in WELCOME.iter().filter(|name| tree.has(name) && !is_enabled(name)) {
-            // A convenience: statistics will be missing, nothing else.
-            let _ = parent.write_raw("cgroup.subtree_control", &format!("+{name}"));
-        }
+    for name in welcome {
+        // A convenience: statistics will be missing, nothing else.
+        let _ = parent.write_raw("cgroup.subtree_control", &format!("+{name}"));
     }
     Ok(())
+}
+
+/// Whether a version 2 group, not the root of all, has processes.
+///
+/// The kernel refuses (`EBUSY`) to give memory or io below such a group, but takes cpu and pids: the group becomes the
+/// root of a threaded subtree then, and no process can enter the groups below it any more (cgroup-v2.rst, Threads).
+fn is_occupied(folder: &Folder<'_>) -> bool {
+    // The root of all has no type, and is free of the rule.
+    folder.has("cgroup.type")
+        && match folder.read_raw("cgroup.procs") {
+            Ok(processes) => !processes.is_empty(),
+            // A threaded group has threads alone.
+            Err(error) => error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()),
+        }
 }
 
 /// A new cpuset group of version 1 is empty, and nothing can join it before it has CPUs and memory nodes.

@@ -311,8 +311,14 @@ impl Container {
         let gate = if waits { Some((self.folder.pipe("start")?, self.folder.pipe("status")?)) } else { None };
         let mut streams = Streams::open(options.stdin, options.stdout, options.stderr)?;
         let join = self.saved.cgroup.as_ref().map(Cgroup::join).transpose()?;
-        let Launched { pidfd, identity, warnings } =
-            launch(Launch { plan, streams: &mut streams, join, hierarchy: &hierarchy, gate })?;
+        let Launched { pidfd, identity, warnings } = launch(Launch {
+            plan,
+            streams: &mut streams,
+            join,
+            hierarchy: &hierarchy,
+            keyring: options.new_keyring,
+            gate,
+        })?;
         self.pidfd = Some(pidfd);
         self.warnings = warnings;
         self.stdin = streams.stdin.take();

@@ -23,6 +23,9 @@ pub struct Options {
     /// may not, only a spec with limits or with a `cgroupsPath` is an error. With `false` limits are an error, and
     /// rules for devices are given up.
     pub cgroups: bool,
+    /// Whether the container's process gets a session keyring of its own, as keyrings have no namespace. Default: yes,
+    /// where the kernel has keyrings. With `false` it shares the caller's.
+    pub new_keyring: bool,
 }
 
 /// Where a standard stream of the container's process leads.
@@ -52,6 +55,7 @@ impl Options {
             stdout: Stdio::Inherit,
             stderr: Stdio::Inherit,
             cgroups: true,
+            new_keyring: true,
         }
     }
 
@@ -101,6 +105,13 @@ impl Options {
     #[must_use]
     pub fn cgroups(mut self, wanted: bool) -> Self {
         self.cgroups = wanted;
+        self
+    }
+
+    /// Sets whether the container's process gets a session keyring of its own.
+    #[must_use]
+    pub fn new_keyring(mut self, wanted: bool) -> Self {
+        self.new_keyring = wanted;
         self
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct Launch<'a> {
     /// What it takes to get into the control groups.
     pub(super) join: Option<Join>,
     pub(super) hierarchy: &'a Hierarchy,
+    pub(super) keyring: bool,
     /// The pipes of `start`, for a container that waits for it.
     pub(super) gate: Option<(OwnedFd, OwnedFd)>,
 }
@@ -48,6 +49,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
             cgroup: launch.join,
             hierarchy: launch.hierarchy,
             caller,
+            keyring: launch.keyring,
         },
     )?;
     let mut stack = Stack::new().map_err(|error| Error::io("map a stack", error))?;
@@ -58,7 +60,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
         &mut stack,
         &prepared.program,
     )
-    .map_err(|source| refused(source, launch.plan))?;
+    .map_err(|source| refused(source, launch.plan, prepared.cgroup().is_some()))?;
     // Now, while it cannot have been collected by anybody.
     let identity = Identity::of(visitor.pid())?;
     // The child has its own copies; while ours are open, the end of the socket would not be seen.
@@ -72,7 +74,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
 }
 
 /// clone3 itself failed.
-fn refused(source: io::Error, plan: &Plan) -> Error {
+fn refused(source: io::Error, plan: &Plan, into_cgroup: bool) -> Error {
     let user = plan.namespaces.is_new(libc::CLONE_NEWUSER);
     let reason = match source.raw_os_error() {
         Some(libc::EPERM) if user => "the kernel's settings forbid user namespaces",
@@ -82,7 +84,8 @@ fn refused(source: io::Error, plan: &Plan) -> Error {
             "the kernel lacks clone3 or a kind of namespace (Linux 5.7 is needed)"
         }
         _ => {
-            return Error::Step { step: "start the first process".into(), call: "clone3", source };
+            let place = if into_cgroup { " in its control group" } else { "" };
+            return Error::Step { step: format!("start the first process{place}"), call: "clone3", source };
         }
     };
     Error::Unsupported { what: "a process in new namespaces".into(), reason: reason.into() }

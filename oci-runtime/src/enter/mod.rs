@@ -4,6 +4,7 @@
 //! prepared, keeps its own state on its own stack, and does nothing but system calls: no allocation, no lock, no
 //! panic, no libc. It speaks to the parent in messages of two words over one socket.
 
+mod copy;
 mod device;
 mod mount;
 mod path;
@@ -94,11 +95,13 @@ macro_rules! calls {
 
 calls! {
     Attach = "move_mount",
+    Chmod = "fchmod",
     Chown = "fchownat",
     CloneTree = "open_tree",
     CloseRange = "close_range",
     Detach = "umount2",
     Dup = "dup3",
+    Entries = "getdents64",
     Execute = "execveat",
     Fchdir = "fchdir",
     Fsconfig = "fsconfig",
@@ -114,6 +117,7 @@ calls! {
     OpenInRoot = "openat2",
     Pivot = "pivot_root",
     Read = "read",
+    Readlink = "readlinkat",
     Setattr = "mount_setattr",
     Setgid = "setresgid",
     Setuid = "setresuid",
@@ -123,6 +127,8 @@ calls! {
     Setsid = "setsid",
     Stat = "statx",
     Symlink = "symlinkat",
+    Times = "utimensat",
+    TooDeep = "copy (too many folders in folders)",
     Unshare = "unshare",
     Write = "write",
     Reachable = "getcwd (the working directory is outside of the root)",

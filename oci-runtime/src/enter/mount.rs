@@ -1,5 +1,6 @@
 use std::ffi::CStr;
 
+use super::copy::copy_up;
 use super::path::{self, Want};
 use super::{At, Call, Child, Result, fail};
 use crate::plan::{InRoot, Propagation};
@@ -35,7 +36,8 @@ impl Child {
                     call::fsconfig(context, key, value.as_deref()).at(Call::Fsconfig)?;
                 }
                 call::fscreate(context).at(Call::Fscreate)?;
-                let tree = call::fsmount(context, mount.attr.set).at(Call::Fsmount)?;
+                let later = if mount.copy_up.is_some() { libc::MOUNT_ATTR_RDONLY } else { 0 };
+                let tree = call::fsmount(context, mount.attr.set & !later).at(Call::Fsmount)?;
                 call::close(context);
                 (tree, Want::Folder)
             }
@@ -53,6 +55,12 @@ impl Child {
         }
         let want = if mount.make { want } else { Want::Existing };
         let onto = path::target(self.root, &mount.target, want, mount.resolve)?;
+        if let Some(wanted) = mount.copy_up {
+            copy_up(onto, tree, wanted)?;
+            // Not before: nothing can be written to what is read-only.
+            let attr = MountAttr { set: mount.attr.set, ..MountAttr::default() };
+            call::mount_setattr(tree, c"", false, &attr).at(Call::Setattr)?;
+        }
         call::attach(tree, onto).at(Call::Attach)?;
         call::close(onto);
         for (flag, recursive) in &mount.propagation {

@@ -6,6 +6,7 @@ use oci_spec::runtime::Mount as SpecMount;
 
 use super::namespaces::is_mapped;
 use super::{InRoot, Namespaces, Problems};
+use crate::step::CopyUp;
 use crate::sys::call::MountAttr;
 
 /// A mount of the container, in the order of the spec.
@@ -19,6 +20,7 @@ pub(crate) struct Mount {
     pub(crate) deep: MountAttr,
     /// Whether the propagation in `deep` goes below, and that in `attr` does not, in the order given.
     pub(crate) propagation: Vec<(u64, bool)>,
+    pub(crate) copy_up: Option<CopyUp>,
 }
 
 /// What is mounted.
@@ -159,7 +161,17 @@ fn one(
         // The kernel lets only the owner of the network namespace mount sysfs: the host's is bound instead.
         Kind::Bind { source: c"/sys".into(), recursive: true }
     } else {
-        let mut parameters = found.parameters;
+        let mut parameters = std::mem::take(&mut found.parameters);
+        if found.copy_up.is_some() {
+            if typ != "tmpfs" {
+                problems.add(format!("{pointer}/options"), "\"tmpcopyup\" is an option of tmpfs alone");
+            }
+            // What the options say of the root counts more than the covered folder.
+            let says = |names: &[&str]| {
+                parameters.iter().any(|(key, _)| names.iter().any(|name| key.to_bytes() == name.as_bytes()))
+            };
+            found.copy_up = Some(CopyUp { mode: !says(&["mode"]), owner: !says(&["uid", "gid"]) });
+        }
         if let Some(source) = source {
             let value = problems.text(&format!("{pointer}/source"), source.as_os_str().as_bytes());
             parameters.insert(0, (c"source".into(), Some(value)));
@@ -173,7 +185,8 @@ fn one(
     {
         found.deep.set |= RDONLY;
     }
-    Mount { target, kind, attr: found.attr, deep: found.deep, propagation: found.propagation }
+    let Options { attr, deep, propagation, copy_up, .. } = found;
+    Mount { target, kind, attr, deep, propagation, copy_up }
 }
 
 /// What the options of a mount add up to.
@@ -183,6 +196,7 @@ struct Options {
     deep: MountAttr,
     propagation: Vec<(u64, bool)>,
     parameters: Vec<(CString, Option<CString>)>,
+    copy_up: Option<CopyUp>,
 }
 
 impl Options {
@@ -204,7 +218,9 @@ impl Options {
             self.propagation.push((*flag, false));
         } else if let Some((_, flag)) = PROPAGATIONS.iter().find(|(name, _)| Some(*name) == deep) {
             self.propagation.push((*flag, true));
-        } else if let "idmap" | "ridmap" | "tmpcopyup" | "remount" = option {
+        } else if option == "tmpcopyup" && !bind {
+            self.copy_up = Some(CopyUp { mode: true, owner: true });
+        } else if let "idmap" | "ridmap" | "remount" = option {
             problems.add(pointer, format!("{option:?} is not supported by this version"));
         } else if bind {
             problems

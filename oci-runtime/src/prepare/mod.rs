@@ -45,6 +45,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) cgroup: Option<Join>,
     pub(crate) hierarchy: &'a Hierarchy,
     pub(crate) caller: Caller,
+    /// Whether the process gets a session keyring of its own.
+    pub(crate) keyring: bool,
 }
 
 /// What the calling process may do.

@@ -184,6 +184,7 @@ fn step(mount: &PlannedMount, source: Source, resolve: u64) -> Mount {
         deep: mount.deep,
         propagation: mount.propagation.clone(),
         make: true,
+        copy_up: mount.copy_up,
     }
 }
 
@@ -198,5 +199,6 @@ pub(super) fn plain(source: Source, target: InRoot, set: u64) -> Step {
         deep: MountAttr::default(),
         propagation: Vec::new(),
         make: true,
+        copy_up: None,
     })
 }

@@ -3,6 +3,7 @@ use super::steps::{OOM_SCORE_FD, START_FD, STATUS_FD};
 use crate::enter::{EXECUTING, READY, message};
 use crate::plan::{Plan, capability_names};
 use crate::sys::call::CAPABILITY_VERSION_3;
+use crate::sys::parent;
 use crate::sys::stub::REPORT_FD;
 use crate::tail::{Argument, Failure, Tail};
 use crate::{Error, Result};
@@ -28,7 +29,7 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     let known = u64::MAX >> (63 - around.caller.last_capability);
     let available = if user { known } else { around.caller.capabilities & known };
     let (sets, missing) = process.capabilities.restricted_to(available);
-    let warnings = match capability_names(missing) {
+    let mut warnings = match capability_names(missing) {
         missing if missing.is_empty() => Vec::new(),
         missing => vec![format!("capabilities that cannot be given here: {}", missing.join(", "))],
     };
@@ -56,6 +57,9 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     let (uid, gid) = (Argument::from(process.uid), Argument::from(process.gid));
     tail.call("setresgid", "set the group", libc::SYS_setresgid, &[gid, gid, gid]);
     tail.call("setresuid", "set the user", libc::SYS_setresuid, &[uid, uid, uid]);
+    if around.keyring {
+        warnings.extend(keyring(tail));
+    }
     let header = tail.bytes(&u64::from(CAPABILITY_VERSION_3).to_le_bytes());
     let word = |set: u64, high: u32| ((set >> (32 * high)) as u32).to_le_bytes();
     let words =
@@ -77,6 +81,20 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     }
     execute(plan, tail);
     Ok((std::mem::take(tail), warnings))
+}
+
+/// A new session keyring without a name, which belongs to the container's user: it is joined by who has the ids
+/// already. A kernel without keyrings has nothing to share; a filter that forbids them is worth a warning.
+fn keyring(tail: &mut Tail) -> Option<String> {
+    match parent::keyrings() {
+        Ok(()) => {
+            let arguments = [libc::KEYCTL_JOIN_SESSION_KEYRING.into(), 0.into()];
+            tail.call("keyctl", "join a new session keyring", libc::SYS_keyctl, &arguments);
+            None
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => None,
+        Err(error) => Some(format!("no session keyring of the container's own: keyctl: {error}")),
+    }
 }
 
 /// Supplementary groups. An unprivileged caller must give up setgroups(2) before it may write a group map: then the

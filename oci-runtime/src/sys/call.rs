@@ -44,6 +44,47 @@ pub(crate) fn read_byte(from: Fd) -> Result<bool> {
         .map(|read| read == 1)
 }
 
+/// Reads into the buffer; zero at the end of the file.
+pub(crate) fn read(from: Fd, into: &mut [u8]) -> Result<usize> {
+    let arguments = [from as usize, into.as_mut_ptr() as usize, into.len(), ZERO, ZERO, ZERO];
+    // SAFETY: the kernel writes into the slice alone.
+    unsafe { syscall(libc::SYS_read, arguments) }
+}
+
+/// getdents64(2): how much of the buffer is filled; zero at the end of the folder.
+pub(crate) fn entries(of: Fd, into: &mut [u8]) -> Result<usize> {
+    let arguments = [of as usize, into.as_mut_ptr() as usize, into.len(), ZERO, ZERO, ZERO];
+    // SAFETY: the kernel writes into the slice alone.
+    unsafe { syscall(libc::SYS_getdents64, arguments) }
+}
+
+/// readlinkat(2): the length of the link's content, without a NUL.
+pub(crate) fn readlinkat(dir: Fd, name: &CStr, into: &mut [u8]) -> Result<usize> {
+    let arguments = [dir as usize, p(name), into.as_mut_ptr() as usize, into.len(), ZERO, ZERO];
+    // SAFETY: the kernel reads a C string and writes into the slice alone.
+    unsafe { syscall(libc::SYS_readlinkat, arguments) }
+}
+
+/// fchmod(2).
+pub(crate) fn fchmod(of: Fd, mode: u32) -> Result<()> {
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fchmod, [of as usize, mode as usize, ZERO, ZERO, ZERO, ZERO]) }.map(drop)
+}
+
+/// utimensat(2) with the times that were found elsewhere, without following a link; of `dir` itself for an empty name.
+pub(crate) fn set_times(dir: Fd, name: &CStr, like: &Stat) -> Result<()> {
+    let times = [like.accessed, like.modified];
+    let flags = libc::AT_SYMLINK_NOFOLLOW as usize;
+    // A null path stands for the descriptor itself (AT_EMPTY_PATH is only known since Linux 5.8).
+    let path = if name.is_empty() { ZERO } else { p(name) };
+    let flags = if name.is_empty() { ZERO } else { flags };
+    // SAFETY: the kernel reads a C string and two timespecs of two words each.
+    unsafe {
+        syscall(libc::SYS_utimensat, [dir as usize, path, (&raw const times) as usize, flags, ZERO, ZERO])
+    }
+    .map(drop)
+}
+
 /// close_range(2), Linux 5.9.
 pub(crate) fn close_range(first: u32, last: u32) -> Result<()> {
     // SAFETY: numbers only.
@@ -135,11 +176,20 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
     pub(crate) rdev_major: u32,
     pub(crate) rdev_minor: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Seconds and nanoseconds, as the kernel's timespec has them.
+    accessed: [i64; 2],
+    modified: [i64; 2],
 }
 
 impl Stat {
     pub(crate) fn is_directory(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub(crate) fn permissions(&self) -> u32 {
+        self.mode & 0o7777
     }
 
     pub(crate) fn is_regular(&self) -> bool {
@@ -162,6 +212,10 @@ pub(crate) fn stat(dir: Fd, path: &CStr) -> Result<Stat> {
         mode: u32::from(found.stx_mode),
         rdev_major: found.stx_rdev_major,
         rdev_minor: found.stx_rdev_minor,
+        uid: found.stx_uid,
+        gid: found.stx_gid,
+        accessed: [found.stx_atime.tv_sec, i64::from(found.stx_atime.tv_nsec)],
+        modified: [found.stx_mtime.tv_sec, i64::from(found.stx_mtime.tv_nsec)],
     })
 }
 

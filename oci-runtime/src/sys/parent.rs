@@ -44,6 +44,20 @@ pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> 
     }
 }
 
+/// Whether keyrings can be used: keyctl(2) asks for the caller's session keyring, without making one.
+pub(crate) fn keyrings() -> io::Result<()> {
+    // SAFETY: numbers only.
+    let result = unsafe {
+        let session = libc::c_long::from(libc::KEY_SPEC_SESSION_KEYRING);
+        libc::syscall(libc::SYS_keyctl, libc::c_long::from(libc::KEYCTL_GET_KEYRING_ID), session, 0)
+    };
+    match io::Error::last_os_error() {
+        error if result < 0 && matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => Err(error),
+        // That there is none, or that it may not be seen, is an answer.
+        _ => Ok(()),
+    }
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitStatus {

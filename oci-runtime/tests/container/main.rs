@@ -6,10 +6,12 @@ mod allocator;
 mod escape;
 mod failure;
 mod life;
+mod limits;
 mod probe;
 mod root;
 mod sees;
 mod threads;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -27,8 +29,16 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == "--other-process") {
         return life::other_process(&args[2..]);
     }
-    let checks: Vec<Check> =
-        [sees::CHECKS, life::CHECKS, failure::CHECKS, escape::CHECKS, threads::CHECKS].concat();
+    let checks: Vec<Check> = [
+        sees::CHECKS,
+        limits::CHECKS,
+        volumes::CHECKS,
+        life::CHECKS,
+        failure::CHECKS,
+        escape::CHECKS,
+        threads::CHECKS,
+    ]
+    .concat();
     if args.iter().any(|arg| arg == "--list") {
         checks.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

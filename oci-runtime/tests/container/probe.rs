@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) fn run(orders: &[String]) -> ExitCode {
     for order in orders {
@@ -55,6 +57,13 @@ pub(crate) fn run(orders: &[String]) -> ExitCode {
                 std::io::stdout().write_all(&text).unwrap();
             }
             "connect" => told("connect", "lo", std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+            "keyring" => println!("keyring: {}", keyring()),
+            "read" => told("read", rest, fs::File::open(rest).map(drop)),
+            "threads" => threads(rest.parse().unwrap()),
+            "eat" => {
+                let bytes = vec![1u8; rest.parse::<usize>().unwrap() << 20];
+                println!("eaten {}", std::hint::black_box(bytes).len());
+            }
             "sleep" => loop {
                 std::thread::park();
             },
@@ -68,6 +77,36 @@ pub(crate) fn run(orders: &[String]) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// The number of the session keyring, which is one for the whole machine; or the negated error number.
+pub(crate) fn keyring() -> i64 {
+    let (ask, session) = (libc::KEYCTL_GET_KEYRING_ID, libc::KEY_SPEC_SESSION_KEYRING);
+    // SAFETY: numbers only.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, ask, session, 0) };
+    if result >= 0 { result } else { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+}
+
+/// How many threads there may be beside this one.
+fn threads(wanted: usize) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (sleeping, mut made) = (stop.clone(), Vec::new());
+    while made.len() < wanted {
+        let stop = sleeping.clone();
+        let sleep = move || {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::park();
+            }
+        };
+        let Ok(thread) = std::thread::Builder::new().stack_size(64 << 10).spawn(sleep) else { break };
+        made.push(thread);
+    }
+    println!("threads: {} of {wanted}", made.len());
+    stop.store(true, Ordering::Relaxed);
+    for thread in made {
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
 }
 
 fn told(verb: &str, path: &str, result: std::io::Result<()>) {

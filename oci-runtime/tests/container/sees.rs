@@ -17,15 +17,15 @@ pub(crate) const CHECKS: &[Check] = &[
     ("sees_default_signal_actions", signals),
     ("sees_bind_mounts", bind_mounts),
     ("sees_a_read_only_root", read_only_root),
+    ("sees_a_keyring_of_its_own", keyring),
     ("sees_its_sysctl", sysctl),
-    ("sees_its_control_groups", control_groups),
     ("sees_what_the_default_spec_gives", default_spec),
     ("sees_mapped_ids", mapped_ids),
     ("sees_a_joined_network", joined_network),
 ];
 
 /// Asserts that every line of `expected` is among the lines of `text`.
-fn has(text: &str, expected: &[&str]) {
+pub(crate) fn has(text: &str, expected: &[&str]) {
     for line in expected {
         assert!(text.lines().any(|found| found.trim_end() == *line), "{line:?} is not in:\n{text}");
     }
@@ -240,6 +240,25 @@ fn read_only_root(house: &House) {
     has(&text, &["touch /x: errno 30", "touch /dev/shm/x: ok"]);
 }
 
+/// Keyrings have no namespace: without one of its own, the container would read the caller's keys.
+fn keyring(house: &House) {
+    let own = crate::probe::keyring();
+    if own == -i64::from(libc::ENOSYS) || own == -i64::from(libc::EPERM) {
+        eprintln!("SKIP sees_a_keyring_of_its_own: needs keyrings");
+        return;
+    }
+    let run = |new| {
+        let keep = |options: oci_runtime::Options| options.new_keyring(new);
+        let (_, text) = house.run_with(|_| {}, &["keyring"], keep).unwrap();
+        text.trim().strip_prefix("keyring: ").unwrap().parse::<i64>().unwrap()
+    };
+    let (first, second) = (run(true), run(true));
+    assert!(first > 0 && second > 0 && first != own && first != second, "{own} {first} {second}");
+    if own > 0 {
+        assert_ne!(run(false), first);
+    }
+}
+
 fn sysctl(house: &House) {
     let edit = |spec: &mut serde_json::Value| {
         spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"});
@@ -248,42 +267,6 @@ fn sysctl(house: &House) {
         .run(edit, &["cat:/proc/sys/net/ipv4/ip_forward", "cat:/proc/sys/kernel/shm_rmid_forced"])
         .unwrap();
     assert_eq!(text, "1\n1\n");
-}
-
-fn control_groups(house: &House) {
-    let edit = |spec: &mut serde_json::Value| {
-        spec["mounts"].as_array_mut().unwrap().push(json!(
-            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}));
-        if is_root() {
-            spec["linux"]["resources"] = json!({"pids": {"limit": 77}});
-        }
-    };
-    let orders = [
-        "cat:/proc/self/cgroup",
-        "cat:/sys/fs/cgroup/pids/pids.max",
-        "cat:/sys/fs/cgroup/pids.max",
-        "ls:/sys/fs/cgroup",
-        "touch:/sys/fs/cgroup/x",
-    ];
-    let result = house.run_with(edit, &orders, |options| options.cgroups(true));
-    let (_, text) = match result {
-        Err(error) if error.to_string().contains("cgroup") => {
-            eprintln!("SKIP sees_its_control_groups: needs control groups ({error})");
-            return;
-        }
-        other => other.unwrap(),
-    };
-    assert!(text.contains("touch /sys/fs/cgroup/x: errno 30"), "{text}");
-    // The namespace was made after the groups were entered: each of them is its root.
-    assert!(
-        text.lines()
-            .filter(|line| line.contains("::/") || line.contains(":/"))
-            .all(|line| !line.contains("oci-runtime")),
-        "{text}"
-    );
-    if is_root() {
-        has(&text, &["77"]);
-    }
 }
 
 /// The spec that images get, with a limit where groups can be made.
