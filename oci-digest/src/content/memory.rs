@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{Content, Referrer, Sink, Source, Store, tag};
@@ -32,10 +32,20 @@ struct State {
 }
 
 struct Blob {
-    bytes: Arc<[u8]>,
+    bytes: Shared,
     /// Of a manifest or index; other media types are their descriptors' affair.
     media_type: Option<MediaType>,
     referrer: Option<Referrer>,
+}
+
+/// Bytes for several readers. They stay where they were read into: an `Arc<[u8]>` would need a copy.
+#[derive(Clone)]
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl MemoryStore {
@@ -52,12 +62,12 @@ impl MemoryStore {
         all
     }
 
-    fn store(&self, descriptor: &Descriptor, bytes: Arc<[u8]>) {
+    fn store(&self, descriptor: &Descriptor, bytes: Vec<u8>) {
         let is_manifest = Kind::of(descriptor.media_type()).is_manifest_or_index();
         let referrer = if is_manifest { Referrer::of(&bytes, descriptor).unwrap_or_default() } else { None };
         let mut state = self.write_lock();
         let blob = state.blobs.entry(descriptor.digest().clone()).or_insert(Blob {
-            bytes,
+            bytes: Shared(Arc::new(bytes)),
             media_type: None,
             referrer: None,
         });
@@ -80,7 +90,7 @@ impl MemoryStore {
 impl Blob {
     fn descriptor(&self, digest: &Digest) -> Descriptor {
         let media_type = self.media_type.clone().unwrap_or_else(|| "application/octet-stream".into());
-        Descriptor::new(media_type, self.bytes.len() as u64, digest.clone())
+        Descriptor::new(media_type, self.bytes.0.len() as u64, digest.clone())
     }
 }
 
@@ -108,11 +118,11 @@ impl Source for MemoryStore {
             Some(blob) => blob.bytes.clone(),
             None => return Err(Error::not_found(digest)),
         };
-        if offset > bytes.len() as u64 {
+        if offset > bytes.0.len() as u64 {
             return Err(Error::invalid(
                 "offset",
                 &offset.to_string(),
-                format!("{digest} has {} bytes", bytes.len()),
+                format!("{digest} has {} bytes", bytes.0.len()),
             ));
         }
         let mut reader = Cursor::new(bytes);
@@ -146,7 +156,7 @@ impl Sink for MemoryStore {
         Ok(state
             .blobs
             .get(descriptor.digest())
-            .is_some_and(|blob| blob.bytes.len() as u64 == descriptor.size()))
+            .is_some_and(|blob| blob.bytes.0.len() as u64 == descriptor.size()))
     }
 
     fn ingest(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
@@ -155,12 +165,10 @@ impl Sink for MemoryStore {
         if !is_manifest && self.has(descriptor)? {
             return Ok(());
         }
-        // Nothing is reserved for the size that the descriptor claims: memory grows with what comes.
-        let mut bytes = Vec::new();
-        VerifyReader::of(content.open(0)?, descriptor)?
-            .read_to_end(&mut bytes)
+        let reader = VerifyReader::of(content.open(0)?, descriptor)?;
+        let bytes = read(reader, descriptor.size())
             .map_err(|e| Error::io(format!("reading {}", descriptor.digest()), e))?;
-        self.store(descriptor, bytes.into());
+        self.store(descriptor, bytes);
         Ok(())
     }
 
@@ -188,5 +196,43 @@ impl Store for MemoryStore {
         let mut state = self.write_lock();
         state.tags.retain(|_, named| named != digest);
         Ok(state.blobs.remove(digest).is_some())
+    }
+}
+
+/// All bytes of a reader that promises `size` of them. No more is reserved than came already, so that a promise
+/// alone costs nothing, and nothing beyond the promise.
+fn read(mut reader: impl Read, size: u64) -> io::Result<Vec<u8>> {
+    const LEAST: u64 = 64 << 10;
+    const MOST: u64 = 64 << 20;
+    let mut bytes = Vec::new();
+    loop {
+        let came = bytes.len() as u64;
+        let room = size.saturating_sub(came).min(came.clamp(LEAST, MOST));
+        bytes.reserve_exact(usize::try_from(room).unwrap_or(0));
+        if room == 0 || (reader.by_ref().take(room).read_to_end(&mut bytes)? as u64) < room {
+            // What is behind the promise is the reader's affair.
+            reader.read_to_end(&mut bytes)?;
+            return Ok(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserves_what_is_promised_as_it_comes() {
+        for (came, promised, reserved) in [
+            (0, 0, 0..=0),
+            (3, 3, 3..=3),
+            (1_000_000, 1_000_000, 1_000_000..=1_000_000),
+            (0, u64::MAX, 0..=64 << 10),
+            (100_000, u64::MAX, 100_000..=200_000),
+        ] {
+            let content = vec![7; came];
+            let bytes = read(&*content, promised).unwrap();
+            assert!(bytes == content && reserved.contains(&bytes.capacity()), "{}", bytes.capacity());
+        }
     }
 }
