@@ -1,4 +1,5 @@
 use oci_digest::MediaType;
+use oci_digest::media_type::{DOCKER_LIST, DOCKER_MANIFEST};
 
 /// What may be sent for a manifest: OCI's types and docker's schema 2.
 pub(crate) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
@@ -6,14 +7,10 @@ pub(crate) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1
      application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json";
 
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-const MANIFESTS: [&str; 4] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    INDEX,
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
+const MANIFESTS: [&str; 4] = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 /// Docker's first schema, which names layers by another digest than that of their bytes.
 const SCHEMA_1: [&str; 2] = [
@@ -24,13 +21,18 @@ const SCHEMA_1: [&str; 2] = [
 /// The type of a `Content-Type` without its parameters, if it is that of a manifest.
 pub(crate) fn manifest_type(content_type: &str) -> Result<MediaType, &'static str> {
     let essence = essence(content_type);
-    if MANIFESTS.contains(&essence.as_str()) {
+    if is_manifest(&essence) {
         return Ok(MediaType::from(essence.as_str()));
     }
     if SCHEMA_1.contains(&essence.as_str()) {
         return Err("a docker schema 1 manifest, which is not supported");
     }
     Err("the content type is not that of a manifest or index")
+}
+
+/// Whether content of this type is a manifest or index.
+pub(crate) fn is_manifest(media_type: &str) -> bool {
+    MANIFESTS.contains(&media_type)
 }
 
 /// The type without parameters, in lower case.

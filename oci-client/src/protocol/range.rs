@@ -18,7 +18,8 @@ pub(crate) fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     well_formed.then_some((first, last, size))
 }
 
-fn number(text: &str) -> Option<u64> {
+/// A number as ranges have it: digits and nothing else.
+pub(crate) fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
 }

@@ -9,9 +9,10 @@ use oci_digest::content::{Source, Store};
 
 use super::body::Body;
 use super::call::Call;
-use super::documents::is_manifest_type;
 use super::names;
 use super::response::{Answer, CONTENT_DIGEST, Code, Failure, Reply, empty, set, with_body};
+use crate::protocol::media::is_manifest;
+use crate::protocol::range::number;
 
 /// `GET`, `HEAD` and `DELETE /v2/<name>/blobs/<digest>`
 pub(super) async fn handle(call: &mut Call, name: &str, digest: &str) -> Answer {
@@ -73,7 +74,7 @@ fn unsatisfiable(size: u64) -> Failure {
 fn delete(store: &dyn Store, digest: &oci_digest::Digest) -> Answer {
     let failed = |e: &_| Failure::from_store(e, Code::BlobUnknown);
     let descriptor = Source::resolve(store, digest.as_ref()).map_err(|e| failed(&e))?;
-    if is_manifest_type(descriptor.media_type().as_ref()) {
+    if is_manifest(descriptor.media_type().as_ref()) {
         let message = "this is a manifest, which is deleted under manifests/";
         return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message));
     }
@@ -94,12 +95,11 @@ enum Range {
 impl Range {
     /// One range of bytes. What cannot be understood, and several ranges, count as absent, as RFC 9110 allows.
     fn parse(text: &str, size: u64) -> Self {
-        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok());
         let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'))
         else {
             return Self::Whole;
         };
-        match (first, last, number(first).flatten(), number(last).flatten()) {
+        match (first, last, number(first), number(last)) {
             ("", _, _, Some(0)) => Self::Unsatisfiable,
             ("", _, _, Some(_)) if size == 0 => Self::Unsatisfiable,
             ("", _, _, Some(suffix)) => Self::Part(size.saturating_sub(suffix), size - 1),

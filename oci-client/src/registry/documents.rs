@@ -1,19 +1,11 @@
 //! What a registry must understand of a manifest: its kind, what it names, and its subject.
 
+use oci_digest::media_type::DOCKER_LIST;
 use oci_digest::{Algorithm, Descriptor, Digest, MediaType};
 use serde_json::Value;
 
 use super::response::{Code, Failure};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-
-/// Whether content of this type is a manifest or index that the registry takes.
-pub(super) fn is_manifest_type(media_type: &str) -> bool {
-    [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST].contains(&media_type)
-}
+use crate::protocol::media::{INDEX, is_manifest};
 
 /// A manifest as it was pushed: the bytes stay what they are, this is only what was read of them.
 #[derive(Debug)]
@@ -46,7 +38,7 @@ impl Document {
             (None, Some(own)) => own,
             (None, None) => return Err(invalid("neither Content-Type nor mediaType says what this is")),
         };
-        if !is_manifest_type(media_type) {
+        if !is_manifest(media_type) {
             return Err(invalid("this registry takes OCI and docker schema 2 manifests and indexes"));
         }
         let is_index = [INDEX, DOCKER_LIST].contains(&media_type);
@@ -114,8 +106,11 @@ fn invalid(message: impl Into<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use oci_digest::media_type::DOCKER_MANIFEST;
     use serde_json::json;
+
+    use super::*;
+    use crate::protocol::media::MANIFEST;
 
     fn described(byte: char) -> Value {
         json!({"mediaType": "x/y", "digest": format!("sha256:{}", byte.to_string().repeat(64)), "size": 3})

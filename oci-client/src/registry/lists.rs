@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::names::{self, Query};
 use super::response::{Answer, Code, Failure, Reply, blocking, json as json_reply, set};
+use crate::protocol::media::INDEX;
+use crate::protocol::url::encode;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -58,10 +60,10 @@ pub(super) async fn referrers(call: &Call, name: &str, digest: &str) -> Answer {
     let (found, next) = page.cut(found, |descriptor| descriptor.digest().as_ref());
     let index = json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "mediaType": INDEX,
         "manifests": found.iter().map(to_json).collect::<Result<Vec<_>, _>>()?,
     });
-    let mut reply = json_reply(StatusCode::OK, "application/vnd.oci.image.index.v1+json", &index);
+    let mut reply = json_reply(StatusCode::OK, INDEX, &index);
     if wanted.is_some() {
         set(&mut reply, FILTERS_APPLIED, "artifactType");
     }
@@ -118,9 +120,9 @@ impl Page {
     fn link(&self, reply: &mut Reply, path: &str, next: Option<String>, artifact_type: Option<&str>) {
         let Some(next) = next else { return };
         let n = self.asked.map_or(self.count, |asked| asked.min(self.count));
-        let mut url = format!("{path}?n={n}&last={}", names::percent_encode(&next));
+        let mut url = format!("{path}?n={n}&last={}", encode(&next));
         if let Some(artifact_type) = artifact_type {
-            url.push_str(&format!("&artifactType={}", names::percent_encode(artifact_type)));
+            url.push_str(&format!("&artifactType={}", encode(artifact_type)));
         }
         set(reply, LINK, format!("<{url}>; rel=\"next\""));
     }

@@ -9,10 +9,11 @@ use oci_digest::{Algorithm, Descriptor, Digest, Error, MediaType, digest_of};
 
 use super::body::Body;
 use super::call::Call;
-use super::documents::{Document, is_manifest_type};
+use super::documents::Document;
 use super::names;
 use super::response::{Answer, CONTENT_DIGEST, Code, Failure, add, empty, set, with_body};
 use super::shared::MissingContent;
+use crate::protocol::media::is_manifest;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -54,7 +55,7 @@ async fn get(call: &Call, name: &str, reference: Name) -> Answer {
             Name::Digest(digest) => digest.as_ref(),
         };
         let descriptor = Source::resolve(&*store, text).map_err(|e| failed(&e))?;
-        if !is_manifest_type(descriptor.media_type().as_ref()) {
+        if !is_manifest(descriptor.media_type().as_ref()) {
             return Err(unknown());
         }
         let etag = format!("\"{}\"", descriptor.digest());
@@ -162,7 +163,7 @@ fn delete(store: &dyn Store, reference: &Name) -> Answer {
         Name::Tag(tag) => store.untag(tag),
         Name::Digest(digest) => {
             let descriptor = Source::resolve(store, digest.as_ref()).map_err(|e| failed(&e))?;
-            if !is_manifest_type(descriptor.media_type().as_ref()) {
+            if !is_manifest(descriptor.media_type().as_ref()) {
                 return Err(unknown());
             }
             store.remove(digest)

@@ -3,28 +3,15 @@
 use oci_digest::{Algorithm, Digest};
 
 use super::response::{Code, Failure};
+use crate::reference::{check_repository, check_tag};
 
-/// The longest repository name: what common clients allow for host and name together.
-const NAME_MAX: usize = 255;
-
-/// distribution-spec, Pulling manifests: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`.
 /// No such name has an empty part, a dot part, or a character that a file system treats specially.
 pub(super) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= NAME_MAX && name.split('/').all(is_name_part)
+    check_repository(name).is_ok()
 }
 
-fn is_name_part(part: &str) -> bool {
-    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let mut separators = part.split(is_letter).filter(|separator| !separator.is_empty());
-    part.starts_with(is_letter)
-        && part.ends_with(is_letter)
-        && separators.all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
-}
-
-/// distribution-spec, Pulling manifests: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
 pub(super) fn is_tag(tag: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= 128 && tag.starts_with(is_word) && tag.chars().all(|c| is_word(c) || c == '.' || c == '-')
+    check_tag(tag).is_ok()
 }
 
 /// A digest that can be computed here.
@@ -51,19 +38,6 @@ pub(super) fn percent_decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Text for a query value: everything but unreserved characters escaped.
-pub(super) fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// The parameters of a query, in order, decoded.
@@ -156,7 +130,7 @@ mod tests {
     #[test]
     fn escapes_come_back() {
         for text in ["a/b", "sha256:00", "x y&z=é%"] {
-            assert_eq!(percent_decode(&percent_encode(text)).as_deref(), Some(text));
+            assert_eq!(percent_decode(&crate::protocol::url::encode(text)).as_deref(), Some(text));
         }
     }
 }

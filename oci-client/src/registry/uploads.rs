@@ -18,6 +18,7 @@ use super::random;
 use super::response::{Answer, CONTENT_DIGEST, Code, Failure, Reply, blocking, empty, set};
 use super::shared::{Options, Shared};
 use super::spool::Spool;
+use crate::protocol::range::number;
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -319,8 +320,7 @@ fn content_range(text: &str) -> Option<(u64, u64)> {
     let text = text.trim().strip_prefix("bytes ").unwrap_or(text.trim());
     let text = text.split_once('/').map_or(text, |(range, _)| range);
     let (first, last) = text.split_once('-')?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    let (first, last): (u64, u64) = (number(first)?, number(last)?);
+    let (first, last) = (number(first)?, number(last)?);
     (first <= last && last < u64::MAX).then_some((first, last))
 }
 

@@ -150,7 +150,8 @@ impl<'a> Pages<'a> {
     }
 
     fn missing(&self) -> Error {
-        Error::NotFound { what: self.asked.to_string(), message: self.missing.clone() }
+        let what = format!("{}/{}", self.repository.registry, self.repository.name);
+        Error::NotFound { what, message: self.missing.clone() }
     }
 
     async fn next(&mut self, accept: Option<&'static str>) -> Result<Option<Page>> {

@@ -10,4 +10,5 @@ mod lists;
 mod manifests;
 mod peers;
 mod repositories;
+mod rubbish;
 mod uploads;
