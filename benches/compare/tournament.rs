@@ -34,31 +34,36 @@ pub(crate) fn hold(
     rounds: u32,
     timeout: Duration,
 ) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome { standings: Vec::new(), left_out: Vec::new() };
-    let mut ready = Vec::new();
+    let mut left_out = Vec::new();
+    let mut playing = Vec::new();
     for (place, contender) in contenders.iter().enumerate() {
         if let Some(tool) = contender.missing() {
-            outcome.left_out.push(format!("{}: {tool} is not installed", contender.name));
+            left_out.push(format!("{}: {tool} is not installed", contender.name));
             continue;
         }
         let turn = Turn { contender, scratch, timeout };
-        match turn.take("warm", measure::seconds).and_then(|_| {
-            turn.take("memory", |command, log, timeout| measure::peak_memory(command, log, timeout))
-        }) {
-            Ok(peak) => {
-                ready.push(turn);
-                outcome.standings.push(Standing { name: contender.name, seconds: Vec::new(), peak });
-            }
+        match turn.warm_up() {
+            Ok(peak) => playing.push((turn, Standing { name: contender.name, seconds: Vec::new(), peak })),
             Err(error) if place == 0 => return Err(error),
-            Err(error) => outcome.left_out.push(format!("{}: {error}", contender.name)),
+            Err(error) => left_out.push(format!("{}: {error}", contender.name)),
         }
     }
     for round in 0..rounds {
-        for (turn, standing) in ready.iter().zip(&mut outcome.standings) {
-            standing.seconds.push(turn.take(&round.to_string(), measure::seconds)?);
+        let mut failed = Vec::new();
+        for (place, (turn, standing)) in playing.iter_mut().enumerate() {
+            match turn.take(&round.to_string(), measure::seconds) {
+                Ok(seconds) => standing.seconds.push(seconds),
+                Err(error) if place == 0 => return Err(error),
+                // Its rounds would no longer be those of the others.
+                Err(error) => {
+                    left_out.push(format!("{}, in round {round}: {error}", standing.name));
+                    failed.push(standing.name);
+                }
+            }
         }
+        playing.retain(|(_, standing)| !failed.contains(&standing.name));
     }
-    Ok(outcome)
+    Ok(Outcome { standings: playing.into_iter().map(|(_, standing)| standing).collect(), left_out })
 }
 
 struct Turn<'t> {
@@ -68,6 +73,12 @@ struct Turn<'t> {
 }
 
 impl Turn<'_> {
+    /// A turn that is not counted, and one for the peak of memory.
+    fn warm_up(&self) -> Result<Option<u64>, Failure> {
+        self.take("warm", measure::seconds)?;
+        self.take("memory", |command, log, timeout| measure::peak_memory(command, log, timeout))
+    }
+
     fn take<T>(
         &self,
         round: &str,
@@ -147,13 +158,15 @@ mod tests {
             shell("second", Destination::Empty, r#"test -d "$1" && : > "$1/x" && echo b >> "$1/../turns""#),
             shell("third", Destination::Notes, r#"echo c >> "$1/../turns""#),
             shell("idle", Destination::Empty, "true"),
+            shell("late", Destination::Notes, r#"case "$1" in *-1) echo late >&2; exit 1;; esac"#),
             shell("failing", Destination::Notes, "echo cannot >&2; exit 1"),
             Contender::new("absent", &["no-such-tool"], Destination::Notes, |_| Command::new("true")),
         ];
         let outcome = hold(&contenders, scratch.path(), 3, Duration::from_secs(60)).unwrap();
         let names: Vec<_> = outcome.standings.iter().map(|s| (s.name, s.seconds.len())).collect();
         assert_eq!(names, [("first", 3), ("second", 3), ("third", 3)]);
-        assert_eq!(outcome.left_out.len(), 3);
+        assert_eq!(outcome.left_out.len(), 4);
+        assert!(outcome.left_out[3].starts_with("late, in round 1: "), "{:?}", outcome.left_out);
         assert!(outcome.left_out[0].contains("made nothing"), "{:?}", outcome.left_out);
         assert!(outcome.left_out[1].ends_with("cannot"), "{:?}", outcome.left_out);
         assert!(outcome.left_out[2].contains("not installed"), "{:?}", outcome.left_out);
