@@ -86,7 +86,7 @@ pub use error::{Error, Result};
 pub use event::{Event, Warning};
 pub use image::unpack;
 pub use limits::Limits;
-pub use options::{Ownership, Sync, UnpackOptions};
+pub use options::{Ownership, SyncPolicy, UnpackOptions};
 pub use removal::remove_tree;
 pub use report::{LayerReport, Report};
 pub use rootfs::Rootfs;

@@ -24,7 +24,7 @@ pub enum Ownership {
 /// When written data reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Sync {
+pub enum SyncPolicy {
     /// When the kernel likes. After a power failure the tree may be incomplete under its final name.
     #[default]
     None,
@@ -47,15 +47,15 @@ pub struct UnpackOptions {
     /// Whether `trusted.*` extended attributes are kept, which needs `CAP_SYS_ADMIN` of the initial user
     /// namespace. Default no.
     pub keep_trusted_xattrs: bool,
-    /// When data reaches the disk. Default [`Sync::None`].
-    pub sync: Sync,
+    /// When data reaches the disk. Default [`SyncPolicy::None`].
+    pub sync: SyncPolicy,
     /// Stops the work when raised.
     pub cancel: CancelToken,
     pub(crate) observer: Option<Arc<Observer>>,
     pub(crate) no_openat2: bool,
 }
 
-pub(crate) type Observer = dyn Fn(&Event) + Send + std::marker::Sync;
+pub(crate) type Observer = dyn Fn(&Event) + Send + Sync;
 
 impl UnpackOptions {
     /// Sets whose files they become.
@@ -83,7 +83,7 @@ impl UnpackOptions {
     }
 
     /// Sets when data reaches the disk.
-    pub fn sync(mut self, sync: Sync) -> Self {
+    pub fn sync(mut self, sync: SyncPolicy) -> Self {
         self.sync = sync;
         self
     }
@@ -95,7 +95,7 @@ impl UnpackOptions {
     }
 
     /// Sets who is told what happens. It is called from the thread that works, between two steps of it.
-    pub fn observer(mut self, observer: impl Fn(&Event) + Send + std::marker::Sync + 'static) -> Self {
+    pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }

@@ -40,7 +40,7 @@ mod tests {
         fs::create_dir(&kept).unwrap();
         fs::write(kept.join("file"), "stays").unwrap();
         symlink(&kept, tree.join("link")).unwrap();
-        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         assert_eq!(fs::read(kept.join("file")).unwrap(), b"stays");

@@ -6,7 +6,7 @@ use rustix::io::{Errno, pwrite};
 use super::map::Listed;
 use super::xattr::Turn;
 use super::{Place, Tree};
-use crate::{Result, Sync};
+use crate::{Result, SyncPolicy};
 
 /// A regular file that is being written.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Tree {
             self.xattrs_fd(&fd, at, attributes, Turn::Late)?;
         }
         self.time_fd(&fd, at, attributes.mtime, attributes.layer)?;
-        if self.sync == Sync::PerFile {
+        if self.sync == SyncPolicy::PerFile {
             fsync(&fd).map_err(|e| self.failed("syncing", at, e))?;
         }
         Ok(())

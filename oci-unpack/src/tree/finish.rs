@@ -10,7 +10,7 @@ use super::xattr::{DEFAULT_ACL, Turn};
 use super::{Place, Tree, failed};
 use crate::framing::Timestamp;
 use crate::report::Reporter;
-use crate::{Result, Sync};
+use crate::{Result, SyncPolicy};
 
 impl Tree {
     /// Applies what is still owed, and syncs if asked to. The tree takes no more layers.
@@ -22,11 +22,11 @@ impl Tree {
             let found = self.map.was_found(dir);
             let attributes = self.map.attributes(dir).clone();
             self.dress(&fd, at, &attributes, found)?;
-            if self.sync == Sync::PerFile {
+            if self.sync == SyncPolicy::PerFile {
                 fsync(&fd).map_err(|e| failed("syncing", &self.map.path(dir), e))?;
             }
         }
-        if self.sync == Sync::Tree {
+        if self.sync == SyncPolicy::Tree {
             let read = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             openat(&self.root, ".", read, Mode::empty())
                 .and_then(|root| syncfs(&root))

@@ -53,7 +53,7 @@ pub(crate) struct Tree {
     means: Means,
     max_links: u32,
     keep_trusted: bool,
-    sync: crate::Sync,
+    sync: crate::SyncPolicy,
     pub(crate) reporter: Reporter,
 }
 
