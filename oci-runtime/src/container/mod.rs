@@ -23,6 +23,7 @@ pub use self::exit::ExitStatus;
 pub use self::options::{Options, Stdio};
 pub use self::state::{State, Status};
 
+use self::process::Identity;
 use self::spawn::{Launch, Launched, launch};
 use self::state::{Folder, Saved};
 use self::stdio::Streams;
@@ -79,7 +80,11 @@ impl Container {
     pub fn load(state_root: Option<&Path>, id: &str) -> Result<Self> {
         let root = state_root.map_or_else(state::default_root, Path::to_path_buf);
         let folder = Folder::open(&root, id)?;
-        let saved = folder.read()?;
+        let saved = match folder.read() {
+            // Its maker was ended before it could write anything: there is a name to delete.
+            Err(error) if error.is_not_found() => Saved::unknown(id),
+            other => other?,
+        };
         let pidfd = match saved.identity() {
             Some(process) => process.open()?,
             None => None,
@@ -102,8 +107,8 @@ impl Container {
     /// container is stopped then.
     pub fn start(&mut self) -> Result<()> {
         self.expect("start", Status::Created)?;
-        let _lock = self.folder.lock()?;
-        self.saved = self.folder.read()?;
+        let gone = Error::NotFound { what: format!("container {}", self.id()) };
+        let _lock = self.lock()?.ok_or(gone)?;
         self.expect("start", Status::Created)?;
         let failed =
             |what: &str, error| Error::io(format!("{what} of container {}", self.saved.state.id), error);
@@ -218,10 +223,39 @@ impl Container {
     /// [`Error::Status`] when it runs and `force` is not set; [`Error::Io`] when something cannot be removed: the call
     /// may be repeated then.
     pub fn delete(&mut self, force: bool) -> Result<()> {
-        let _lock = match self.folder.lock() {
-            Err(error) if error.is_not_found() => return Ok(()),
+        match self.lock()? {
+            Some(_lock) => self.remove(force),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps other processes from starting or deleting the container meanwhile, and learns what they did before.
+    /// `None` when it is gone: deleted, and perhaps made anew by somebody.
+    fn lock(&mut self) -> Result<Option<File>> {
+        let lock = match self.folder.lock() {
+            Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
         };
+        match self.folder.read() {
+            Ok(saved) => {
+                let (own, found) = (self.saved.identity(), saved.identity());
+                if own.is_some() && own != found {
+                    return Ok(None);
+                }
+                if let (None, Some(process)) = (own, found) {
+                    self.pidfd = process.open()?;
+                }
+                self.saved = saved;
+            }
+            Err(error) if error.is_not_found() && self.folder.0.is_dir() => {}
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        Ok(Some(lock))
+    }
+
+    /// [`delete`](Self::delete), under the lock.
+    fn remove(&mut self, force: bool) -> Result<()> {
         let status = if self.exit.is_some() { Status::Stopped } else { self.saved.status()? };
         if status == Status::Running && !force {
             return Err(Error::Status { id: self.id().into(), operation: "delete", status: "running" });
@@ -290,11 +324,13 @@ impl Container {
         let folder = Folder::create(&root, &options.id)?;
         let saved = Saved::new(&plan, &options.id, bundle);
         let mut container = Self::new(folder, saved, None);
+        // Whoever wants to delete it meanwhile waits until it is whole. If this program is ended, nobody waits.
+        let _lock = container.folder.lock()?;
         match container.fill(&plan, options, waits) {
             Ok(()) => Ok(container),
             Err(error) => {
                 // The first failure is the one to tell.
-                let _ = container.delete(true);
+                let _ = container.remove(true);
                 Err(error)
             }
         }
@@ -306,26 +342,29 @@ impl Container {
             let (path, resources) = (plan.cgroups_path.as_deref(), plan.resources.as_ref());
             self.saved.cgroup = Cgroup::create(&hierarchy, &options.id, path, resources)?;
         }
-        // Written before there is a process: whatever happens to this program, the group will be found.
-        self.folder.write(&self.saved)?;
+        if self.saved.cgroup.is_some() {
+            // Written before there is a process: whatever happens to this program, the group will be found.
+            self.folder.write(&self.saved)?;
+        }
         let gate = if waits { Some((self.folder.pipe("start")?, self.folder.pipe("status")?)) } else { None };
         let mut streams = Streams::open(options.stdin, options.stdout, options.stderr)?;
         let join = self.saved.cgroup.as_ref().map(Cgroup::join).transpose()?;
-        let Launched { pidfd, identity, warnings } = launch(Launch {
-            plan,
-            streams: &mut streams,
-            join,
-            hierarchy: &hierarchy,
-            keyring: options.new_keyring,
-            gate,
-        })?;
+        let (folder, saved) = (&self.folder, &mut self.saved);
+        let mut born = |identity: Identity| {
+            saved.state.pid = identity.pid;
+            saved.start_time = identity.start_time;
+            // And so will the process.
+            folder.write(saved)
+        };
+        let keyring = options.new_keyring;
+        let (hierarchy, streams_of) = (&hierarchy, &mut streams);
+        let Launched { pidfd, warnings } =
+            launch(Launch { plan, streams: streams_of, join, hierarchy, keyring, gate, born: &mut born })?;
         self.pidfd = Some(pidfd);
         self.warnings = warnings;
         self.stdin = streams.stdin.take();
         self.stdout = streams.stdout.take();
         self.stderr = streams.stderr.take();
-        self.saved.state.pid = identity.pid;
-        self.saved.start_time = identity.start_time;
         self.saved.state.status = if waits { Status::Created } else { Status::Running };
         self.folder.write(&self.saved)
     }
@@ -366,7 +405,6 @@ impl Folder {
         OpenOptions::new().read(true).write(true).open(&path).map(OwnedFd::from).map_err(failed)
     }
 
-    /// Keeps other processes from starting or deleting the container meanwhile.
     fn lock(&self) -> Result<File> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => {

@@ -25,12 +25,13 @@ pub(super) struct Launch<'a> {
     pub(super) keyring: bool,
     /// The pipes of `start`, for a container that waits for it.
     pub(super) gate: Option<(OwnedFd, OwnedFd)>,
+    /// Told who the first process is, before anything else happens to it.
+    pub(super) born: &'a mut dyn FnMut(Identity) -> Result<()>,
 }
 
 /// A process that runs its program, or waits for start.
 pub(super) struct Launched {
     pub(super) pidfd: OwnedFd,
-    pub(super) identity: Identity,
     pub(super) warnings: Vec<String>,
 }
 
@@ -62,7 +63,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
     )
     .map_err(|source| refused(source, launch.plan, prepared.cgroup().is_some()))?;
     // Now, while it cannot have been collected by anybody.
-    let identity = Identity::of(visitor.pid())?;
+    (launch.born)(Identity::of(visitor.pid())?)?;
     // The child has its own copies; while ours are open, the end of the socket would not be seen.
     drop((descriptors, theirs, launch.gate));
     launch.streams.close_inside();
@@ -70,7 +71,7 @@ pub(super) fn launch(launch: Launch<'_>) -> Result<Launched> {
     // On failure the visitor is dropped: the child is killed and collected.
     follow.through(&visitor, ours)?;
     let child = visitor.left().ok_or_else(|| Error::NotFound { what: "the first process".into() })?;
-    Ok(Launched { pidfd: child.pidfd, identity, warnings: prepared.warnings })
+    Ok(Launched { pidfd: child.pidfd, warnings: prepared.warnings })
 }
 
 /// clone3 itself failed.

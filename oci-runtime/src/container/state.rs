@@ -97,6 +97,19 @@ impl Saved {
         }
     }
 
+    /// What is known of a container whose maker ended before it wrote anything down.
+    pub(super) fn unknown(id: &str) -> Self {
+        let state = State {
+            oci_version: "1.0.0".into(),
+            id: id.into(),
+            status: Status::Creating,
+            pid: 0,
+            bundle: PathBuf::new(),
+            annotations: BTreeMap::new(),
+        };
+        Self { state, start_time: 0, cgroup: None, command: String::new() }
+    }
+
     /// The container's process, if there ever was one.
     pub(super) fn identity(&self) -> Option<Identity> {
         (self.state.pid > 0).then_some(Identity { pid: self.state.pid, start_time: self.start_time })
@@ -105,9 +118,7 @@ impl Saved {
     /// The status now: what was written, unless the process has ended since.
     pub(super) fn status(&self) -> Result<Status> {
         match (self.state.status, self.identity()) {
-            (status @ (Status::Created | Status::Running), Some(process)) if process.is_alive()? => {
-                Ok(status)
-            }
+            (status, Some(process)) if status != Status::Stopped && process.is_alive()? => Ok(status),
             (Status::Creating, None) => Ok(Status::Creating),
             _ => Ok(Status::Stopped),
         }
@@ -140,6 +151,9 @@ impl Folder {
     pub(super) fn open(root: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
         let path = root.join(id);
+        if root.exists() {
+            check_root(root)?;
+        }
         if !path.is_dir() {
             return Err(Error::NotFound { what: format!("container {id}") });
         }
@@ -149,9 +163,13 @@ impl Folder {
     pub(super) fn read(&self) -> Result<Saved> {
         let path = self.0.join("state.json");
         let mut text = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(CAP).read_to_end(&mut text))
-            .map_err(|error| Error::io(format!("read {}", path.display()), error))?;
+        let read = File::open(&path).and_then(|file| file.take(CAP).read_to_end(&mut text));
+        read.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::NotFound { what: format!("container state {}", path.display()) }
+            }
+            _ => Error::io(format!("read {}", path.display()), error),
+        })?;
         serde_json::from_slice(&text)
             .map_err(|error| Error::Document { what: path.display().to_string(), reason: error.to_string() })
     }
@@ -215,15 +233,24 @@ pub(super) fn default_root() -> PathBuf {
     }
 }
 
-/// Makes the root with mode 0700. One that somebody else could write to is refused: state decides who is killed.
+/// Makes the root with mode 0700, unless it is there.
 fn make_root(root: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(root)
         .map_err(|error| Error::io(format!("make the folder {}", root.display()), error))?;
-    let found = fs::metadata(root).map_err(|error| Error::io(format!("stat {}", root.display()), error))?;
-    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+    check_root(root)
+}
+
+/// Whoever can write below the root says which processes are killed and which control groups are removed: nobody but
+/// this user may. In /tmp, somebody else could have left a link to another folder of this user's.
+fn check_root(root: &Path) -> Result<()> {
+    let failed = |error| Error::io(format!("stat {}", root.display()), error);
+    let own = rustix::process::geteuid().as_raw();
+    let link = fs::symlink_metadata(root).map_err(failed)?;
+    let found = fs::metadata(root).map_err(failed)?;
+    if found.uid() != own || found.mode() & 0o022 != 0 || (link.uid() != 0 && link.uid() != own) {
         let reason = "belongs to another user, or others may write to it";
         return Err(Error::invalid("state root", &root.display().to_string(), reason));
     }

@@ -146,13 +146,19 @@ fn init_of_created(house: &House) {
     if let Ok(exe) = exe {
         assert!(exe.to_string_lossy().contains("memfd:oci-runtime-init"), "{exe:?}");
     }
-    if let Ok(entries) = std::fs::read_dir(format!("{proc}/fd")) {
-        let mut numbers: Vec<u32> =
-            entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let numbers = || {
+        let entries = std::fs::read_dir(format!("{proc}/fd")).ok()?;
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string();
+        let mut numbers: Vec<u32> = entries.map(|entry| name(entry).unwrap().parse().unwrap()).collect();
         numbers.sort_unstable();
-        // Streams, the report pipe and the start pipe.
-        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+        Some(numbers)
+    };
+    // Init puts its pipes in place after it has said that it is ready.
+    while numbers().is_some_and(|numbers| numbers == [0, 1, 2, 3, 4, 5]) {
+        std::thread::yield_now();
     }
+    // Streams, the report pipe and the start pipe.
+    assert!(numbers().is_none_or(|numbers| numbers == [0, 1, 2, 3, 4]), "{:?}", numbers());
     container.start().unwrap();
     finish(&mut container).unwrap();
 }
