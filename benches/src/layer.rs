@@ -9,7 +9,7 @@ pub type MadeLayer = (Vec<u8>, PackedLayer);
 /// Files in each folder of [`small_files`].
 const PER_FOLDER: u32 = 100;
 
-/// A layer of many small text files, 100 to a folder: 1 KiB to 5 KiB each, which gzip makes a third of.
+/// A layer of many small text files, 100 to a folder: 1 KiB to 5 KiB each, which compress as text does.
 ///
 /// # Errors
 /// What writing a layer can meet.
