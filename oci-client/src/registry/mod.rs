@@ -30,6 +30,8 @@
 //! # What it decides where the spec leaves room
 //! - A manifest's config and layers must be in its repository (`MANIFEST_BLOB_UNKNOWN`, 404), with the sizes that
 //!   it says (`SIZE_INVALID`); an index may be sparse. [`Builder::missing_content`] changes it.
+//! - A PUT by digest publishes: whether an index that names the manifest will follow cannot be known. In a served
+//!   layout the children of an index stand in `index.json` without a tag.
 //! - Manifests are those of OCI and docker schema 2. One that could be read as manifest and index both is refused.
 //! - An upload whose bytes do not have the promised digest ends; one whose connection broke goes on where it was.
 //! - Every size is bounded, and memory with it: manifests by [`Builder::manifest_limit`], a waiting upload by

@@ -304,7 +304,7 @@ fn is_redirect(status: StatusCode) -> bool {
 fn redirect(call: &Call, answer: &Answer) -> Result<Url> {
     let location = answer.text("location").ok_or_else(|| call.protocol("a redirect without a location"))?;
     let url = answer.url.join(location).map_err(|reason| {
-        call.protocol(format!("redirected to {:?}, {reason}", clean(without_query(location), 100)))
+        call.protocol(format!("redirected to {:?}, {reason}", clean(without_secrets(location), 100)))
     })?;
     if answer.url.is_https() && !url.is_https() {
         return Err(Error::Refused { url: url.to_string(), reason: "a redirect from https to http" });
@@ -312,8 +312,10 @@ fn redirect(call: &Call, answer: &Answer) -> Result<Url> {
     Ok(url)
 }
 
-fn without_query(url: &str) -> &str {
-    url.split_once('?').map_or(url, |(before, _)| before)
+/// What can be printed of a URL that could not be read: neither its query nor a user in it.
+fn without_secrets(url: &str) -> &str {
+    let url = url.split_once('?').map_or(url, |(before, _)| before);
+    url.rsplit_once('@').map_or(url, |(_, behind)| behind)
 }
 
 fn value(what: &'static str, text: &str) -> Result<HeaderValue> {
