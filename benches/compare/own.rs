@@ -28,6 +28,8 @@ pub(crate) enum Job {
     Unpack { layout: PathBuf, rootfs: PathBuf },
     /// Bundle → a process, to its end
     Run { bundle: PathBuf, state: PathBuf, id: String },
+    /// Whatever is left of a run that was ended → nothing; not timed
+    Delete { state: PathBuf, id: String },
 }
 
 /// This executable, to perform one of these jobs.
@@ -46,6 +48,7 @@ impl Job {
             Self::Pull { reference, layout, no_sync } => pull(&reference, &layout, no_sync),
             Self::Unpack { layout, rootfs } => unpack_image(&layout, &rootfs),
             Self::Run { bundle, state, id } => run(&bundle, state, id),
+            Self::Delete { state, id } => Ok(Container::load(Some(&state), &id)?.delete(true)?),
         }
     }
 }

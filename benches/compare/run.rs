@@ -25,7 +25,7 @@ const PURE_V1: &str = r#"
 pub(crate) struct Arguments {
     #[command(flatten)]
     settings: Settings,
-    /// The program and its arguments, as the image has it
+    /// The program to run, by its path in the image
     #[arg(long, value_name = "PATH", default_value = "/bin/true")]
     program: String,
     /// Already in a mount namespace of its own
@@ -67,6 +67,11 @@ fn ours(bundle: &Bundle) -> Contender {
     Contender::new("ours", &[], Destination::Notes, move |state| {
         let mut command = own::command("run");
         command.args([&bundle, state]).arg(id(state));
+        command
+    })
+    .undo(|state| {
+        let mut command = own::command("delete");
+        command.arg(state).arg(id(state));
         command
     })
 }
