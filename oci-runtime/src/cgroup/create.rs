@@ -74,6 +74,25 @@ impl Cgroup {
         Ok((!cgroup.nodes.is_empty()).then_some(cgroup))
     }
 
+    /// What [`create`](Self::create) may make now, to be destroyed if the caller does not come to say what it made.
+    pub(crate) fn planned(hierarchy: &Hierarchy, id: &str, path: Option<&Path>) -> Result<Self> {
+        let place = Place::parse(path, id)?;
+        let mut nodes = Vec::new();
+        for tree in hierarchy.trees() {
+            for path in candidates(tree, &place, true) {
+                let mut at = tree.mount.clone();
+                let on_the_way = path.iter().map(|name| {
+                    at.push(name);
+                    at.clone()
+                });
+                let created = on_the_way.filter(|folder| !folder.exists()).collect();
+                let controllers = tree.controllers.clone();
+                nodes.push(Node { folder: tree.mount.join(&path), controllers, v2: tree.v2, created });
+            }
+        }
+        Ok(Self { nodes })
+    }
+
     /// Makes the node of each tree. A tree where the caller may not write and that no limit needs is left out; the
     /// last such refusal is returned.
     fn fill(&mut self, hierarchy: &Hierarchy, place: &Place, settings: &[Setting]) -> Result<Option<Error>> {
@@ -115,19 +134,8 @@ impl Cgroup {
         place: &Place,
         wanted: &[&Setting],
     ) -> Result<(), Failure> {
-        let candidates = match place {
-            Place::Absolute(path) => vec![path.clone()],
-            Place::Relative(path) => {
-                let mut all = vec![tree.own.join(path)];
-                // A sibling of the own group, when the own group's processes forbid controllers below it.
-                if let Some(parent) = tree.own.parent().filter(|_| tree.v2 && !wanted.is_empty()) {
-                    all.push(parent.join(path));
-                }
-                all
-            }
-        };
         let mut last = None;
-        for path in candidates {
+        for path in candidates(tree, place, !wanted.is_empty()) {
             let mut node = Node {
                 folder: tree.mount.join(&path),
                 controllers: tree.controllers.clone(),
@@ -155,6 +163,21 @@ impl Cgroup {
         match self.nodes.pop() {
             Some(node) => Self { nodes: vec![node] }.remove_folders(),
             None => Ok(()),
+        }
+    }
+}
+
+/// Where a group may be, the best place first.
+fn candidates(tree: &Tree, place: &Place, limited: bool) -> Vec<PathBuf> {
+    match place {
+        Place::Absolute(path) => vec![path.clone()],
+        Place::Relative(path) => {
+            let mut all = vec![tree.own.join(path)];
+            // A sibling of the own group, when the own group's processes forbid controllers below it.
+            if let Some(parent) = tree.own.parent().filter(|_| tree.v2 && limited) {
+                all.push(parent.join(path));
+            }
+            all
         }
     }
 }

@@ -131,6 +131,8 @@ fn remove_tree(path: &Path, depth: u32) -> Result<()> {
             Err(error) if is_gone(&error.into()) => return Ok(()),
             // EBUSY: processes that are still ending, or groups below; a plain folder says ENOTEMPTY.
             Err(Errno::BUSY | Errno::NOTEMPTY) => {}
+            // On a read-only file system the kernel says so first.
+            Err(_) if !path.exists() => return Ok(()),
             Err(error) => return Err(failed("remove cgroup", path, error)),
         }
         let below: Vec<PathBuf> = children(path)?;

@@ -80,11 +80,7 @@ impl Container {
     pub fn load(state_root: Option<&Path>, id: &str) -> Result<Self> {
         let root = state_root.map_or_else(state::default_root, Path::to_path_buf);
         let folder = Folder::open(&root, id)?;
-        let saved = match folder.read() {
-            // Its maker was ended before it could write anything: there is a name to delete.
-            Err(error) if error.is_not_found() => Saved::unknown(id),
-            other => other?,
-        };
+        let saved = folder.read()?;
         let pidfd = match saved.identity() {
             Some(process) => process.open()?,
             None => None,
@@ -236,21 +232,18 @@ impl Container {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
         };
-        match self.folder.read() {
-            Ok(saved) => {
-                let (own, found) = (self.saved.identity(), saved.identity());
-                if own.is_some() && own != found {
-                    return Ok(None);
-                }
-                if let (None, Some(process)) = (own, found) {
-                    self.pidfd = process.open()?;
-                }
-                self.saved = saved;
-            }
-            Err(error) if error.is_not_found() && self.folder.0.is_dir() => {}
+        let saved = match self.folder.read() {
             Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+            other => other?,
+        };
+        let (own, found) = (self.saved.identity(), saved.identity());
+        if own.is_some() && own != found {
+            return Ok(None);
         }
+        if let (None, Some(process)) = (own, found) {
+            self.pidfd = process.open()?;
+        }
+        self.saved = saved;
         Ok(Some(lock))
     }
 
@@ -340,11 +333,11 @@ impl Container {
         let hierarchy = Hierarchy::detect()?;
         if options.cgroups {
             let (path, resources) = (plan.cgroups_path.as_deref(), plan.resources.as_ref());
-            self.saved.cgroup = Cgroup::create(&hierarchy, &options.id, path, resources)?;
-        }
-        if self.saved.cgroup.is_some() {
-            // Written before there is a process: whatever happens to this program, the group will be found.
+            // Written before anything is made: whatever happens to this program, its groups will be found.
+            self.saved.cgroup = Some(Cgroup::planned(&hierarchy, &options.id, path)?);
             self.folder.write(&self.saved)?;
+            self.saved.cgroup = None;
+            self.saved.cgroup = Cgroup::create(&hierarchy, &options.id, path, resources)?;
         }
         let gate = if waits { Some((self.folder.pipe("start")?, self.folder.pipe("status")?)) } else { None };
         let mut streams = Streams::open(options.stdin, options.stdout, options.stderr)?;
@@ -353,7 +346,7 @@ impl Container {
         let mut born = |identity: Identity| {
             saved.state.pid = identity.pid;
             saved.start_time = identity.start_time;
-            // And so will the process.
+            // So that the process will be found too, and the groups that there really are.
             folder.write(saved)
         };
         let keyring = options.new_keyring;

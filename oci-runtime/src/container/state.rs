@@ -160,16 +160,21 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// What was written; [`Saved::unknown`] when the folder is there and nothing in it.
     pub(super) fn read(&self) -> Result<Saved> {
         let path = self.0.join("state.json");
         let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(CAP).read_to_end(&mut text));
-        read.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::NotFound { what: format!("container state {}", path.display()) }
+        match File::open(&path).and_then(|file| file.take(CAP).read_to_end(&mut text)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let id = self.0.file_name().unwrap_or_default().to_string_lossy();
+                return match self.0.is_dir() {
+                    true => Ok(Saved::unknown(&id)),
+                    false => Err(Error::NotFound { what: format!("container {id}") }),
+                };
             }
-            _ => Error::io(format!("read {}", path.display()), error),
-        })?;
+            Err(error) => return Err(Error::io(format!("read {}", path.display()), error)),
+        }
         serde_json::from_slice(&text)
             .map_err(|error| Error::Document { what: path.display().to_string(), reason: error.to_string() })
     }

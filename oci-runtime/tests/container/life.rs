@@ -23,7 +23,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("life_explains_itself", explains),
 ];
 
-fn load(orders: &[&str]) -> oci_spec::runtime::Spec {
+pub(crate) fn load(orders: &[&str]) -> oci_spec::runtime::Spec {
     Bundle::parse(spec(orders).to_string().as_bytes(), "test").unwrap().spec
 }
 

@@ -5,6 +5,7 @@
 mod allocator;
 mod escape;
 mod failure;
+mod killed;
 mod life;
 mod limits;
 mod probe;
@@ -29,11 +30,15 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == "--other-process") {
         return life::other_process(&args[2..]);
     }
+    if args.get(1).is_some_and(|arg| arg == "--make-many") {
+        return killed::make_many(&args[2..]);
+    }
     let checks: Vec<Check> = [
         sees::CHECKS,
         limits::CHECKS,
         volumes::CHECKS,
         life::CHECKS,
+        killed::CHECKS,
         failure::CHECKS,
         escape::CHECKS,
         threads::CHECKS,
