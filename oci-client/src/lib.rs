@@ -26,7 +26,7 @@
 
 pub mod blocking;
 mod client;
-mod credentials;
+pub mod credentials;
 mod error;
 mod net;
 mod options;

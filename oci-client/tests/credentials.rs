@@ -6,6 +6,8 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use oci_client::blocking::Client;
+use oci_client::credentials::AuthFiles;
 use oci_client::{ClientOptions, Credentials, Error};
 use support::{MANIFEST, Server, answer, manifest_bytes, quick};
 
@@ -238,4 +240,26 @@ fn registry_tokens_are_sent_as_they_are() {
     let options = quick().credentials(&host, Credentials::bearer("tok")).unwrap();
     server.repository(options).manifest("t").unwrap();
     assert_eq!(server.count("GET", "/token"), 0);
+}
+
+#[test]
+fn a_file_of_podman_or_docker_lets_in() {
+    let server = Server::start(|seen, stream| match seen.header("authorization") {
+        Some(BASIC) => good(stream),
+        _ => challenge(stream, "Basic realm=\"r\""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    let with = || quick().credential_source(Arc::new(AuthFiles::only(&path)));
+    let host = format!("127.0.0.1:{}", server.port);
+    let auth = BASIC.strip_prefix("Basic ").unwrap();
+    std::fs::write(&path, format!(r#"{{"auths":{{"{host}/a":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+    server.repository(with()).manifest("t").unwrap();
+    assert_eq!(server.seen().len(), 2);
+
+    // What is broken is told before anything is sent.
+    std::fs::write(&path, r#"{"s3cret"#).unwrap();
+    let error = Client::with(with()).unwrap().repository(&server.reference()).unwrap_err().to_string();
+    assert!(error.contains("auth.json") && !error.contains("s3cret"), "{error}");
+    assert_eq!(server.seen().len(), 2);
 }

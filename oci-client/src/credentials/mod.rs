@@ -1,3 +1,7 @@
+//! Who is asking: credentials, and where a client finds them.
+
+mod auth_files;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -5,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Result;
+
+pub use auth_files::AuthFiles;
 
 /// What proves to a registry who is asking. Its secrets are shown by nothing.
 #[derive(Clone, PartialEq, Eq)]
