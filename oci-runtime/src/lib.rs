@@ -60,6 +60,7 @@ mod container;
 mod enter;
 mod error;
 mod explain;
+mod own_ids;
 mod plan;
 mod prepare;
 mod step;

@@ -44,7 +44,12 @@ pub(crate) enum Step {
     Domainname(CString),
     Propagation(Propagation),
     /// Clones the root's tree and attaches it over itself, which makes it a mount that can become the root.
-    Root(CString),
+    ///
+    /// With `no_devices`, nodes that the image brought along cannot be opened.
+    Root {
+        path: CString,
+        no_devices: bool,
+    },
     /// Takes ids of the user namespace. Only for a child with memory of its own.
     Become {
         uid: u32,
@@ -143,7 +148,10 @@ impl fmt::Display for Step {
             Self::Hostname(name) => write!(f, "set the host name {name:?}"),
             Self::Domainname(name) => write!(f, "set the domain name {name:?}"),
             Self::Propagation(propagation) => write!(f, "make every mount {}", propagation.name()),
-            Self::Root(path) => write!(f, "bind the root {}", path.to_string_lossy()),
+            Self::Root { path, no_devices } => {
+                let nodes = if *no_devices { " without device nodes" } else { "" };
+                write!(f, "bind the root {}{nodes}", path.to_string_lossy())
+            }
             Self::Become { uid, gid } => write!(f, "become {uid}:{gid} of the user namespace"),
             Self::Mount(mount) => match &mount.source {
                 Source::New { file_system, .. } => {

@@ -191,7 +191,7 @@ impl Child {
             Step::Hostname(name) => call::sethostname(name).at(Call::Sethostname),
             Step::Domainname(name) => call::setdomainname(name).at(Call::Setdomainname),
             Step::Propagation(propagation) => mount::propagate(libc::AT_FDCWD, c"/", *propagation),
-            Step::Root(path) => self.attach_root(path),
+            Step::Root { path, no_devices } => self.attach_root(path, *no_devices),
             Step::Become { uid, gid } => {
                 call::setgid(*gid).at(Call::Setgid)?;
                 call::setuid(*uid).at(Call::Setuid)

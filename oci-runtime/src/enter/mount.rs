@@ -18,8 +18,12 @@ impl Masks {
 }
 
 impl Child {
-    pub(super) fn attach_root(&mut self, path: &CStr) -> Result<()> {
+    pub(super) fn attach_root(&mut self, path: &CStr, no_devices: bool) -> Result<()> {
         let tree = call::clone_tree(libc::AT_FDCWD, path, true).at(Call::CloneTree)?;
+        if no_devices {
+            let attr = MountAttr { set: libc::MOUNT_ATTR_NODEV, ..MountAttr::default() };
+            call::mount_setattr(tree, c"", false, &attr).at(Call::Setattr)?;
+        }
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let onto = call::openat(libc::AT_FDCWD, path, flags, 0).at(Call::Open)?;
         call::attach(tree, onto).at(Call::Attach)?;

@@ -119,7 +119,7 @@ fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result
     let path = plan.rootfs.canonicalize();
     let path = path.map_err(|error| Error::io(format!("find the root {}", plan.rootfs.display()), error))?;
     let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-    steps.push(Step::Root(path));
+    steps.push(Step::Root { path, no_devices: !rules_hold(plan, around) && !has_nodes(plan) });
     if !around.caller.is_mapped(plan) {
         // The root, or whoever is the first that there is.
         let first = |maps: &[IdMap]| maps.iter().map(|map| map.container).min().unwrap_or(0);
@@ -149,8 +149,10 @@ fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result
             }
         }
     }
-    // Nodes can only be made by who may do so outside of any user namespace of the container's own.
-    let may_make = around.caller.has(CAP_MKNOD) && !plan.namespaces.is_new(libc::CLONE_NEWUSER);
+    // Nodes can only be made by who may do so outside of any user namespace.
+    let may_make = around.caller.has(CAP_MKNOD)
+        && !plan.namespaces.is_new(libc::CLONE_NEWUSER)
+        && crate::own_ids::in_initial_user_namespace();
     for device in &plan.devices {
         let pipe = device.kind == crate::plan::DeviceKind::Pipe;
         let device = device.clone();
@@ -173,6 +175,23 @@ fn root(plan: &Plan, around: &Surroundings<'_>, steps: &mut Vec<Step>) -> Result
     }
     steps.push(Step::Cwd(plan.process.cwd.clone()));
     Ok(())
+}
+
+/// Whether the kernel asks rules before a device is opened. Without them an image's own node of a disk would be the
+/// disk, for root inside.
+fn rules_hold(plan: &Plan, around: &Surroundings<'_>) -> bool {
+    let rules = plan.resources.as_ref().and_then(|resources| resources.devices().as_ref());
+    around.cgroup.is_some()
+        && around.hierarchy.can_limit_devices()
+        && rules.is_some_and(|rules| !rules.is_empty())
+}
+
+/// Whether a node of the plan lies in the root itself, and not in a file system that is mounted there.
+fn has_nodes(plan: &Plan) -> bool {
+    plan.devices.iter().any(|device| {
+        let mounted = |path| plan.mounts.iter().any(|mount| mount.target.whole == path);
+        !device.path.parts.iter().any(|part| mounted(part.path.clone()))
+    })
 }
 
 fn step(mount: &PlannedMount, source: Source, resolve: u64) -> Mount {

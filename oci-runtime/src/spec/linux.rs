@@ -7,7 +7,7 @@ use super::defaults::{MASKED_PATHS, READONLY_PATHS};
 use super::options::{ImageOptions, Network, UserNamespace};
 use super::user::Account;
 use crate::cgroup::Hierarchy;
-use crate::{Error, Result};
+use crate::{Error, Result, own_ids};
 
 /// The kernel's default period of the CPU quota, in microseconds.
 const PERIOD: u64 = 100_000;
@@ -89,20 +89,10 @@ pub(super) fn mapped_groups(account: &Account, options: &ImageOptions) -> Option
 pub(super) fn is_mapped_gid(gid: u32, options: &ImageOptions) -> bool {
     match &options.user_namespace {
         // The caller may itself be in a user namespace that has few ids.
-        UserNamespace::Host => own_map_has(gid, "/proc/self/gid_map"),
+        UserNamespace::Host => own_ids::has_gid(gid),
         UserNamespace::Single { .. } => false,
         UserNamespace::Mapped { gids, .. } => covers(gids, gid),
     }
-}
-
-/// user_namespaces(7), /proc/pid/gid_map: first id inside, first id outside, number of ids.
-fn own_map_has(id: u32, file: &str) -> bool {
-    let Ok(text) = std::fs::read_to_string(file) else { return true };
-    text.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().unwrap_or_default());
-        let (first, size) = (numbers.next().unwrap_or_default(), numbers.nth(1).unwrap_or_default());
-        id.checked_sub(first).is_some_and(|offset| offset < size)
-    })
 }
 
 fn covers(mappings: &[LinuxIdMapping], id: u32) -> bool {
@@ -162,15 +152,8 @@ fn quota(cpus: f64) -> Result<i64> {
 fn can_limit_devices(options: &ImageOptions) -> bool {
     options.user_namespace == UserNamespace::Host
         && rustix::process::geteuid().is_root()
-        && in_initial_user_namespace()
+        && own_ids::in_initial_user_namespace()
         && Hierarchy::detect().is_ok_and(|hierarchy| hierarchy.can_limit_devices())
-}
-
-/// The kernel takes device rules (`devices.deny`) from the root of the initial user namespace alone, which is the one
-/// that maps every id to itself.
-fn in_initial_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map");
-    map.is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use oci_runtime::cgroup::Hierarchy;
 use serde_json::{Value, json};
 
 use crate::Check;
@@ -18,6 +19,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("escape_masks_do_not_follow_links_out", mask_link),
     ("escape_executable_of_init", executable),
     ("escape_program_is_looked_for_inside", program),
+    ("escape_device_nodes_of_the_image", image_nodes),
     ("escape_control_groups_of_the_host", host_groups),
 ];
 
@@ -175,4 +177,28 @@ fn host_groups(house: &House) {
     assert!(text.contains("touch /sys/fs/cgroup/x: errno 30"), "{text}");
     let groups = text.lines().skip(1).filter(|line| line.contains(" /sys/"));
     assert!(groups.clone().all(|line| line.contains(" ro,")), "{text}");
+}
+
+/// Where no rules for devices hold, nodes that the image brought along do not open; with rules they are asked.
+fn image_nodes(house: &House) {
+    let root = house.another_root();
+    let path = std::ffi::CString::new(root.join("node").into_os_string().into_encoded_bytes()).unwrap();
+    // SAFETY: a C string and numbers.
+    if unsafe { libc::mknod(path.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 5)) } != 0 {
+        eprintln!("SKIP escape_device_nodes_of_the_image: needs the right to make device nodes");
+        return;
+    }
+    let run = |rules: bool| {
+        let edit = |spec: &mut Value| {
+            if rules {
+                spec["linux"]["resources"] = json!({"devices": [{"allow": true, "access": "rwm"}]});
+            }
+        };
+        let options = |options: oci_runtime::Options| options.rootfs(&root).cgroups(rules);
+        house.run_with(edit, &["read:/node", "read:/dev/zero"], options).map(|(_, text)| text)
+    };
+    assert_eq!(run(false).unwrap(), "read /node: errno 13\nread /dev/zero: ok\n");
+    if Hierarchy::detect().unwrap().can_limit_devices() {
+        assert_eq!(run(true).unwrap(), "read /node: ok\nread /dev/zero: ok\n");
+    }
 }
