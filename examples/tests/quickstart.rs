@@ -16,7 +16,8 @@ fn quickstart(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "left behind: {left:?}");
     output
 }
@@ -95,13 +96,35 @@ fn its_exit_code_is_the_programs() {
     let registry = DockerRegistry::start("plain");
     registry.fill(&corpus.join("busybox"), "busybox");
     let image = format!("{}/busybox", registry.host());
-    for (command, code) in [(&["sh", "-c", "exit 9"][..], 9), (&["no-such-command"], 127), (&["/etc/passwd"], 126)] {
+    for (command, code) in
+        [(&["sh", "-c", "exit 9"][..], 9), (&["no-such-command"], 127), (&["/etc/passwd"], 126)]
+    {
         let output = quickstart(&[&[&*image], command].concat());
-        assert_eq!(output.status.code(), Some(code), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     for image in ["not a reference", &format!("{image}:no-such-tag")] {
         let output = quickstart(&[image]);
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "));
     }
+}
+
+/// As in a sandbox or a rootless container: root, but of a user namespace that has one id.
+#[test]
+fn it_works_for_the_root_of_a_user_namespace() {
+    need_tools!("it_works_for_the_root_of_a_user_namespace", "unshare");
+    if !Command::new("unshare").args(["-Ur", "true"]).output().unwrap().status.success() {
+        peers::skip("it_works_for_the_root_of_a_user_namespace", "user namespaces");
+        return;
+    }
+    let output = Command::new("unshare").arg("-Ur").arg(env!("CARGO_BIN_EXE_quickstart")).output().unwrap();
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(line(&text, "pid "), "1");
+    assert_eq!(line(&text, "user "), "0:0");
 }

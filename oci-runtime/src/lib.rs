@@ -33,7 +33,8 @@
 //! [`Error::Spec`] lists every mistake of a spec at once, by JSON pointer; what this version cannot apply is refused
 //! there by name, never ignored. [`Error::Step`] names the step that failed, its path and the system call.
 //! [`Error::Command`] says that the program does not exist inside or cannot be executed, and [`Error::exit_code`] is
-//! what a shell would return. After an error nothing is left behind.
+//! what a shell would return. After an error nothing is left behind. When the calling program itself is killed
+//! meanwhile, what there is can be found with [`Container::load`] and removed with [`Container::delete`].
 //!
 //! # Kernel and privileges
 //! x86_64 and aarch64.

@@ -14,6 +14,11 @@ pub(crate) fn has_gid(gid: u32) -> bool {
     fs::read_to_string("/proc/self/gid_map").map_or(true, |map| covers(&map, gid))
 }
 
+/// Whether setgroups(2) is allowed in the caller's user namespace (user_namespaces(7), /proc/pid/setgroups).
+pub(crate) fn may_set_groups() -> bool {
+    fs::read_to_string("/proc/self/setgroups").map_or(true, |word| word.trim() != "deny")
+}
+
 /// user_namespaces(7), /proc/pid/gid_map: first id inside, first id outside, number of ids.
 fn covers(map: &str, id: u32) -> bool {
     map.lines().any(|line| {

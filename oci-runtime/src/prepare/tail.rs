@@ -101,7 +101,13 @@ fn keyring(tail: &mut Tail) -> Option<String> {
 /// container keeps the caller's, which mean nobody inside.
 fn groups(plan: &Plan, around: &Surroundings<'_>, tail: &mut Tail) -> Result<()> {
     let groups = &plan.process.groups;
-    if plan.namespaces.is_new(libc::CLONE_NEWUSER) && !around.caller.may_map_groups(plan) {
+    let gives_up = if plan.namespaces.is_new(libc::CLONE_NEWUSER) {
+        !around.caller.may_map_groups(plan)
+    } else {
+        // The caller is in a user namespace for which it was given up before.
+        !crate::own_ids::may_set_groups()
+    };
+    if gives_up {
         if groups.is_empty() {
             return Ok(());
         }
