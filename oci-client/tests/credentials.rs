@@ -263,3 +263,18 @@ fn a_file_of_podman_or_docker_lets_in() {
     assert!(error.contains("auth.json") && !error.contains("s3cret"), "{error}");
     assert_eq!(server.seen().len(), 2);
 }
+
+#[test]
+fn who_has_no_credentials_hears_the_registrys_words() {
+    let server = Server::start(|seen, stream| {
+        let body: &[u8] =
+            if seen.method == "HEAD" { b"" } else { br#"{"errors":[{"code":"UNAUTHORIZED"}]}"# };
+        answer(stream, "401 Unauthorized", &[("WWW-Authenticate", "Basic realm=r")], body)
+    });
+    let error = server.repository(quick()).resolve("t").unwrap_err().to_string();
+    let reason = ": status 401: the registry asks for user and password: UNAUTHORIZED";
+    assert!(error.ends_with(reason), "{error}");
+    // A wrong password goes out once.
+    assert!(server.repository(server.alice()).resolve("t").unwrap_err().is_unauthorized());
+    assert_eq!(server.seen().iter().filter(|seen| seen.header("authorization").is_some()).count(), 1);
+}

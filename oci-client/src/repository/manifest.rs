@@ -50,6 +50,12 @@ impl Repository {
             {
                 self.manifest(name).await.map(|manifest| manifest.descriptor)
             }
+            // A wrong password is not sent once more for that.
+            Err(Error::Unauthorized { message, .. })
+                if message.is_empty() && !self.session.has_credentials() =>
+            {
+                self.manifest(name).await.map(|manifest| manifest.descriptor)
+            }
             other => other,
         }
     }

@@ -98,8 +98,7 @@ impl Session {
 
     /// The answer to a request that carried what the challenge asked for.
     pub(super) async fn not_accepted(&self, call: &Call, answer: &mut Answer) -> Error {
-        let known = self.credentials.as_ref().is_some_and(|c| *c != Credentials::anonymous());
-        let reason = match known {
+        let reason = match self.has_credentials() {
             true => "the registry does not accept these credentials",
             false => "the registry does not let anonymous clients do this, and no credentials are known",
         };

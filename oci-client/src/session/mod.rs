@@ -58,6 +58,10 @@ impl Session {
         &self.shared.options
     }
 
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| *credentials != Credentials::anonymous())
+    }
+
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.shared.options.retries, self.shared.options.max_wait)
     }
