@@ -1,6 +1,9 @@
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use oci_client::blocking::{Client, Repository};
+use oci_client::credentials::AuthFiles;
 use oci_client::{ClientOptions, Credentials, PlainHttp, Reference};
 
 use crate::Failure;
@@ -14,6 +17,9 @@ pub struct Access {
     /// User name and password for the registry
     #[arg(long, value_name = "USER:PASSWORD")]
     pub creds: Option<UserPassword>,
+    /// A file with credentials, as podman's auth.json or docker's config.json, instead of the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
 }
 
 impl Access {
@@ -22,7 +28,8 @@ impl Access {
     /// # Errors
     /// When the client cannot be set up.
     pub fn repository(&self, reference: &Reference) -> Result<Repository, Failure> {
-        let mut options = ClientOptions::default();
+        let files = self.authfile.as_ref().map_or_else(AuthFiles::from_environment, AuthFiles::only);
+        let mut options = ClientOptions::default().credential_source(Arc::new(files));
         if self.plain_http {
             options = options.plain_http(PlainHttp::Always);
         }

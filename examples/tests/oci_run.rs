@@ -257,6 +257,14 @@ fn wrong_names_and_passwords() {
     let leaked = text(&store.run(&["run", "--creds", "alice:wr0ng", &guarded, "true"]).stderr);
     assert!(!leaked.contains("wr0ng"), "{leaked}");
     assert_eq!(store.prints(&["run", "--creds", "alice:s3cret", &guarded, "echo", "in"]), "in\n");
+    // The same by a file, as podman and docker write it.
+    let file = store.0.path().join("auth.json");
+    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"YWxpY2U6czNjcmV0"}}}}}}"#, nobody.host());
+    fs::write(&file, auths).unwrap();
+    let by_file = Store::new();
+    let file = file.to_str().unwrap();
+    assert_eq!(by_file.prints(&["run", "--authfile", file, &guarded, "echo", "in"]), "in\n");
+    Store::new().fails(1, &["no-such-file"], &["run", "--authfile", "/no-such-file", &guarded, "true"]);
     // Nothing listens there any more.
     drop(registry);
     let other = Store::new();
