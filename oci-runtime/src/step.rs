@@ -13,8 +13,9 @@ pub(crate) enum Step {
     CloseOthers(Vec<(u32, u32)>),
     /// Gives every signal its default action: what the host ignores, a child would ignore too.
     DefaultSignals,
-    /// Waits for the caller: the id maps are written from outside.
-    AwaitMaps,
+    /// Waits for the caller, who writes down which process this is, and the id maps. If the caller is killed before,
+    /// the process ends too: no program runs that nobody knows of.
+    AwaitCaller,
     /// Writes `0` to a `tasks` file of a version 1 control group.
     EnterCgroup(Fd),
     /// Opens the child's own `oom_score_adj`, for the tail to write.
@@ -136,7 +137,7 @@ impl fmt::Display for Step {
         match self {
             Self::CloseOthers(_) => f.write_str("close the caller's descriptors"),
             Self::DefaultSignals => f.write_str("give signals their default actions"),
-            Self::AwaitMaps => f.write_str("wait for the id maps"),
+            Self::AwaitCaller => f.write_str("wait for the caller to note the process and to write id maps"),
             Self::EnterCgroup(_) => f.write_str("enter the control group"),
             Self::OpenOomScore { .. } => f.write_str("open oom_score_adj"),
             Self::Join { name, .. } => write!(f, "join the {name} namespace"),

@@ -102,18 +102,18 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     fn through(&self, visitor: &Visitor<'_>, mut socket: UnixStream) -> Result<()> {
-        if self.plan.namespaces.is_new(libc::CLONE_NEWUSER) {
-            if let Err(error) = maps::write(self.plan, visitor.pid(), self.caller) {
-                // The child waits in vain, and ends. One that had failed before has told why: that comes first.
-                let _ = socket.shutdown(Shutdown::Write);
-                return Err(match message(&mut socket)? {
-                    Some((first, second)) => self.failure(first, second),
-                    None => error,
-                });
-            }
-            // When the child has failed already, its message is what is read next.
-            let _ = socket.write_all(b"m");
+        if self.plan.namespaces.is_new(libc::CLONE_NEWUSER)
+            && let Err(error) = maps::write(self.plan, visitor.pid(), self.caller)
+        {
+            // The child waits in vain, and ends. One that had failed before has told why: that comes first.
+            let _ = socket.shutdown(Shutdown::Write);
+            return Err(match message(&mut socket)? {
+                Some((first, second)) => self.failure(first, second),
+                None => error,
+            });
         }
+        // When the child has failed already, its message is what is read next.
+        let _ = socket.write_all(b"m");
         let mut executing = false;
         loop {
             match message(&mut socket)? {

@@ -167,7 +167,7 @@ impl Child {
                 }
                 Ok(())
             }
-            Step::AwaitMaps => match call::read_byte(self.socket).at(Call::Read)? {
+            Step::AwaitCaller => match call::read_byte(self.socket).at(Call::Read)? {
                 true => Ok(()),
                 // The parent gave up, or is gone: nobody waits for a message.
                 false => call::exit(127),

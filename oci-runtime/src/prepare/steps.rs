@@ -39,9 +39,7 @@ pub(super) fn build(
     for tasks in around.cgroup.iter().flat_map(|join| &join.tasks) {
         steps.push(Step::EnterCgroup(descriptors.add(tasks)?));
     }
-    if plan.namespaces.is_new(libc::CLONE_NEWUSER) {
-        steps.push(Step::AwaitMaps);
-    }
+    steps.push(Step::AwaitCaller);
     if plan.process.oom_score_adj.is_some() {
         steps.push(Step::OpenOomScore { proc: descriptors.add(open_proc()?)? });
         keep.push((Keep::OomScore, OOM_SCORE_FD));

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use oci_runtime::spec::{self, ImageOptions};
-//! use oci_spec::image::ImageConfiguration;
+//! use oci_runtime::image_spec::ImageConfiguration;
 //!
 //! let image: ImageConfiguration = serde_json::from_str(
 //!     r#"{"os":"linux","architecture":"amd64","config":{"Cmd":["/bin/sh"],"User":"1000"},

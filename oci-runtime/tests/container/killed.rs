@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -20,7 +19,6 @@ pub(crate) const CHECKS: &[Check] =
 /// Makes containers until it is killed: `ROOTFS STATE NAME`.
 pub(crate) fn make_many(args: &[String]) -> ExitCode {
     let [rootfs, state, name] = args else { return ExitCode::from(2) };
-    println!();
     for number in 0.. {
         let options = Options::new(format!("{name}-{number}"))
             .rootfs(rootfs)
@@ -45,12 +43,13 @@ fn killed(house: &House) {
             .args([&house.root, &house.state])
             .arg(format!("{prefix}{round}"))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        maker.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
         // Not a limit of anything: each round ends at another moment.
-        std::thread::sleep(Duration::from_micros(20_000 + 731 * round));
+        while Container::list(Some(&house.state)).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_micros(731 * round));
         maker.kill().unwrap();
         maker.wait().unwrap();
         for id in Container::list(Some(&house.state)).unwrap() {

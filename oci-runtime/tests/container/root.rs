@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use oci_runtime::spec::ImageOptions;
 use oci_runtime::{Bundle, Container, Error, ExitStatus, Options, Result, Stdio};
 use serde_json::{Value, json};
 
@@ -98,6 +99,16 @@ pub(crate) fn finish(container: &mut Container) -> Result<(ExitStatus, String)> 
 pub(crate) fn is_root() -> bool {
     // SAFETY: no arguments.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// Options for images, for whoever runs the tests.
+pub(crate) fn image_options() -> ImageOptions {
+    if is_root() {
+        return ImageOptions::default();
+    }
+    // SAFETY: no arguments.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    ImageOptions::default().rootless(uid, gid)
 }
 
 /// What docker and podman give a container, for whoever runs the tests.

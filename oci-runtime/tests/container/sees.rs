@@ -1,11 +1,11 @@
 //! What the process inside sees.
 
 use oci_runtime::Container;
-use oci_runtime::spec::{self, ImageOptions};
+use oci_runtime::spec;
 use serde_json::json;
 
 use crate::Check;
-use crate::root::{House, finish, is_root};
+use crate::root::{House, finish, image_options, is_root};
 
 pub(crate) const CHECKS: &[Check] = &[
     ("sees_its_own_world", its_own_world),
@@ -273,13 +273,9 @@ fn sysctl(house: &House) {
 fn default_spec(house: &House) {
     let args =
         ["/probe", "pid", "ids", "cat:/proc/self/status", "ls:/sys/fs/cgroup", "write:/dev/null", "exit:5"];
-    let mut options = ImageOptions::default().args(args);
+    let mut options = image_options().args(args);
     if is_root() {
         options = options.memory(64 << 20).pids(50);
-    } else {
-        // SAFETY: no arguments.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        options = options.rootless(uid, gid);
     }
     let spec = spec::default_spec(&house.root, &options).unwrap();
     let mut container = Container::run(&spec, house.options().cgroups(true)).unwrap();

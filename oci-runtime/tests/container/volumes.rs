@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use oci_runtime::Container;
-use oci_runtime::spec::{self, ImageOptions};
+use oci_runtime::spec;
 use serde_json::json;
 
 use crate::Check;
-use crate::root::{House, finish, is_root};
+use crate::root::{House, finish, image_options};
 use crate::sees::has;
 
 pub(crate) const CHECKS: &[Check] =
@@ -24,12 +24,7 @@ fn volumes(house: &House) {
     let image = serde_json::from_value(image).unwrap();
     let orders =
         ["/probe", "cat:/data/below/file", "stat:/data", "touch:/data/x", "touch:/new/place/x", "touch:/x"];
-    let mut options = ImageOptions::default().args(orders).read_only(true);
-    if !is_root() {
-        // SAFETY: no arguments.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        options = options.rootless(uid, gid);
-    }
+    let options = image_options().args(orders).read_only(true);
     let spec = spec::from_image(&image, &root, &options).unwrap();
     let mut container = Container::run(&spec, house.options().rootfs(&root)).unwrap();
     let (_, text) = finish(&mut container).unwrap();
