@@ -78,6 +78,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("\ntest result: {passed} passed; {failed} failed\n");
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out\n");
     ExitCode::from(u8::from(failed > 0))
 }
