@@ -237,21 +237,9 @@ fn wrong_names_and_passwords() {
     {
         store.fails(1, &["reference"], &["run", "--", malformed, "true"]);
     }
-    let nobody = DockerRegistry::start("htpasswd");
-    let guarded = format!("{}/busybox:latest", nobody.host());
-    peers::run(
-        Command::new("skopeo")
-            .args([
-                "copy",
-                "-q",
-                "--insecure-policy",
-                "--dest-tls-verify=false",
-                "--dest-creds",
-                "alice:s3cret",
-            ])
-            .arg(format!("oci:{}:latest", corpus.join("busybox").display()))
-            .arg(format!("docker://{guarded}")),
-    );
+    let guard = DockerRegistry::start("htpasswd");
+    let guarded = format!("{}/busybox:latest", guard.host());
+    guard.fill_as_alice(&corpus.join("busybox"), "busybox");
     store.fails(1, &["401"], &["run", "--creds", "alice:wr0ng", &guarded, "true"]);
     store.fails(1, &["401"], &["run", &guarded, "true"]);
     let leaked = text(&store.run(&["run", "--creds", "alice:wr0ng", &guarded, "true"]).stderr);
@@ -259,7 +247,7 @@ fn wrong_names_and_passwords() {
     assert_eq!(store.prints(&["run", "--creds", "alice:s3cret", &guarded, "echo", "in"]), "in\n");
     // The same by a file, as podman and docker write it.
     let file = store.0.path().join("auth.json");
-    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"YWxpY2U6czNjcmV0"}}}}}}"#, nobody.host());
+    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"YWxpY2U6czNjcmV0"}}}}}}"#, guard.host());
     fs::write(&file, auths).unwrap();
     let by_file = Store::new();
     let file = file.to_str().unwrap();
@@ -285,19 +273,7 @@ fn a_bearer_token_opens_the_door() {
     let registry = DockerRegistry::start("token");
     let host = format!("localhost:{}", registry.port);
     for name in ["public/busybox", "private/busybox"] {
-        peers::run(
-            Command::new("skopeo")
-                .args([
-                    "copy",
-                    "-q",
-                    "--insecure-policy",
-                    "--dest-tls-verify=false",
-                    "--dest-creds",
-                    "alice:s3cret",
-                ])
-                .arg(format!("oci:{}:latest", corpus.join("busybox").display()))
-                .arg(format!("docker://{host}/{name}:latest")),
-        );
+        registry.fill_as_alice(&corpus.join("busybox"), name);
     }
     let store = Store::new();
     assert_eq!(store.prints(&["run", &format!("{host}/public/busybox"), "echo", "anyone"]), "anyone\n");

@@ -54,10 +54,21 @@ impl DockerRegistry {
 
     /// Puts a layout's image of the tag `latest` into the registry, with skopeo.
     pub fn fill(&self, layout: &Path, name: &str) {
-        run(Command::new("skopeo")
+        run(&mut self.copy_to(layout, name));
+    }
+
+    /// The same as the user that the guarded configurations let in.
+    pub fn fill_as_alice(&self, layout: &Path, name: &str) {
+        run(self.copy_to(layout, name).args(["--dest-creds", "alice:s3cret"]));
+    }
+
+    fn copy_to(&self, layout: &Path, name: &str) -> Command {
+        let mut skopeo = Command::new("skopeo");
+        skopeo
             .args(["copy", "-q", "--insecure-policy", "--all", "--dest-tls-verify=false"])
             .arg(format!("oci:{}:latest", layout.display()))
-            .arg(format!("docker://{}/{name}:latest", self.host())));
+            .arg(format!("docker://localhost:{}/{name}:latest", self.port));
+        skopeo
     }
 
     /// The file that holds a blob in the registry's storage.

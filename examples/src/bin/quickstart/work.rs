@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use examples::Failure;
 use oci_digest::ImageConfiguration;
+use oci_runtime::runtime_spec::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 use oci_runtime::spec::{self, ImageOptions};
 use oci_runtime::{Container, Error, ExitStatus, Options};
-use oci_runtime::runtime_spec::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 use tempfile::TempDir;
 
 /// At most this much memory, this many processes, this many open files.
