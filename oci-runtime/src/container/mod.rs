@@ -312,14 +312,16 @@ impl Container {
         let bundle = options.bundle.clone().unwrap_or_else(|| PathBuf::from("."));
         let bundle = std::path::absolute(&bundle)
             .map_err(|error| Error::io(format!("find the bundle {}", bundle.display()), error))?;
-        let plan = resolve(spec, &bundle, &options)?;
+        // Once for the check, the groups and the mounts: it reads every mount of the host.
+        let hierarchy = Hierarchy::detect()?;
+        let plan = resolve(spec, &bundle, &options, &hierarchy)?;
         let root = options.state_root.clone().unwrap_or_else(state::default_root);
         let folder = Folder::create(&root, &options.id)?;
         let saved = Saved::new(&plan, &options.id, bundle);
         let mut container = Self::new(folder, saved, None);
         // Whoever wants to delete it meanwhile waits until it is whole. If this program is ended, nobody waits.
         let _lock = container.folder.lock()?;
-        match container.fill(&plan, options, waits) {
+        match container.fill(&plan, &hierarchy, options, waits) {
             Ok(()) => Ok(container),
             Err(error) => {
                 // The first failure is the one to tell.
@@ -329,15 +331,14 @@ impl Container {
         }
     }
 
-    fn fill(&mut self, plan: &Plan, options: Options, waits: bool) -> Result<()> {
-        let hierarchy = Hierarchy::detect()?;
+    fn fill(&mut self, plan: &Plan, hierarchy: &Hierarchy, options: Options, waits: bool) -> Result<()> {
         if options.cgroups {
             let (path, resources) = (plan.cgroups_path.as_deref(), plan.resources.as_ref());
             // Written before anything is made: whatever happens to this program, its groups will be found.
-            self.saved.cgroup = Some(Cgroup::planned(&hierarchy, &options.id, path)?);
+            self.saved.cgroup = Some(Cgroup::planned(hierarchy, &options.id, path)?);
             self.folder.write(&self.saved)?;
             self.saved.cgroup = None;
-            self.saved.cgroup = Cgroup::create(&hierarchy, &options.id, path, resources)?;
+            self.saved.cgroup = Cgroup::create(hierarchy, &options.id, path, resources)?;
         }
         let gate = if waits { Some((self.folder.pipe("start")?, self.folder.pipe("status")?)) } else { None };
         let mut streams = Streams::open(options.stdin, options.stdout, options.stderr)?;
@@ -350,7 +351,7 @@ impl Container {
             folder.write(saved)
         };
         let keyring = options.new_keyring;
-        let (hierarchy, streams_of) = (&hierarchy, &mut streams);
+        let streams_of = &mut streams;
         let Launched { pidfd, warnings } =
             launch(Launch { plan, streams: streams_of, join, hierarchy, keyring, gate, born: &mut born })?;
         self.pidfd = Some(pidfd);
@@ -364,7 +365,7 @@ impl Container {
 }
 
 /// Checks spec and options: all problems at once, those of the resources too.
-fn resolve(spec: &Spec, bundle: &Path, options: &Options) -> Result<Plan> {
+fn resolve(spec: &Spec, bundle: &Path, options: &Options, hierarchy: &Hierarchy) -> Result<Plan> {
     let plan = Plan::resolve(spec, bundle, options.rootfs.as_deref());
     let mut problems = match &plan {
         Err(Error::Spec { problems }) => problems.clone(),
@@ -373,7 +374,7 @@ fn resolve(spec: &Spec, bundle: &Path, options: &Options) -> Result<Plan> {
     let linux = spec.linux().as_ref();
     if let Some(resources) = linux.and_then(|linux| linux.resources().as_ref()) {
         if options.cgroups {
-            problems.extend(cgroup::unsupported(resources, &Hierarchy::detect()?));
+            problems.extend(cgroup::unsupported(resources, hierarchy));
         } else if limits(resources) {
             problems.push(Problem::new("/linux/resources", "cannot be applied without control groups"));
         }
