@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use oci_client::blocking::Client;
-use oci_client::registry::Registry;
+use oci_client::registry::{Registry, Server};
 use oci_client::{ClientOptions, Credentials};
 use oci_digest::content::{Sink, Source, SourceExt};
 use oci_digest::{Algorithm, Descriptor, MediaType, digest_of};
@@ -14,15 +14,7 @@ use oci_digest::{Algorithm, Descriptor, MediaType, digest_of};
 #[test]
 fn keeps_the_contract() {
     let server = Registry::builder().start().unwrap();
-    let client = Client::new().unwrap();
-    let registry = client.registry(&server.host()).unwrap();
-    let next = AtomicU32::new(0);
-    let make = || {
-        let n = next.fetch_add(1, Ordering::Relaxed);
-        Ok(registry.repository(&format!("conformance/r{n}"))?)
-    };
-    oci_digest::conformance::sink(make).unwrap();
-    oci_digest::conformance::exchange(make).unwrap();
+    suite(&Client::new().unwrap(), &server);
 }
 
 #[test]
@@ -34,7 +26,11 @@ fn keeps_the_contract_with_tokens() {
         .unwrap();
     let options =
         ClientOptions::default().credentials(&server.host(), Credentials::basic("alice", "s3cret")).unwrap();
-    let client = Client::with(options).unwrap();
+    suite(&Client::with(options).unwrap(), &server);
+}
+
+/// The suite, with a new repository of the server for each check.
+fn suite(client: &Client, server: &Server) {
     let registry = client.registry(&server.host()).unwrap();
     let next = AtomicU32::new(0);
     let make = || {
