@@ -2,6 +2,8 @@ use std::fs;
 
 use oci_runtime::spec::UserNamespace;
 
+use crate::Failure;
+
 /// How this user runs containers: root as root, others in a user namespace with their own id.
 pub fn user_namespace() -> UserNamespace {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
@@ -12,8 +14,17 @@ pub fn user_namespace() -> UserNamespace {
     }
 }
 
+/// A container that was not run: with the machine's reasons, unless it was the image that lacks the program or cannot
+/// execute it, and with the exit code a shell would give.
+pub fn not_run(error: oci_runtime::Error) -> Failure {
+    let code = error.exit_code();
+    let obstacles = if code == 1 { obstacles() } else { Vec::new() };
+    if obstacles.is_empty() { Failure::from(error) } else { Failure::during(obstacles.join("; "), error) }
+        .with_code(code)
+}
+
 /// What of this machine keeps this user from running containers, in words, as far as it can be told.
-pub fn obstacles() -> Vec<String> {
+fn obstacles() -> Vec<String> {
     let mut found = Vec::new();
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     if kernel(&release).is_some_and(|version| version < (5, 12)) {

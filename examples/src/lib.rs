@@ -7,7 +7,7 @@ mod failure;
 mod images;
 
 pub use access::{Access, UserPassword};
-pub use caller::{obstacles, user_namespace};
+pub use caller::{not_run, user_namespace};
 pub use failure::Failure;
 pub use images::{is_complete, pull};
 

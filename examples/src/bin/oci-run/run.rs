@@ -83,7 +83,7 @@ impl Run {
         let held = signals::hold()?;
         let mut container =
             Container::run(&spec, Options::new(folder.name()).state_root(folder.state()).stdin(stdin))
-                .map_err(not_run)?;
+                .map_err(examples::not_run)?;
         if let Some(process) = container.pidfd() {
             signals::forward(held, process.try_clone_to_owned()?);
         }
@@ -118,12 +118,4 @@ impl Run {
 /// The name of an image in the store. A layout's tags have no brackets, which IPv6 hosts have.
 fn tag_of(reference: &Reference) -> String {
     reference.to_string().replace(['[', ']'], "-")
-}
-
-/// A container that was not run, with the machine's reason if there is one, and the exit code a shell would give.
-fn not_run(error: oci_runtime::Error) -> Failure {
-    let code = error.exit_code();
-    let obstacles = if error.is_permission_denied() { examples::obstacles() } else { Vec::new() };
-    if obstacles.is_empty() { Failure::from(error) } else { Failure::during(obstacles.join("; "), error) }
-        .with_code(code)
 }

@@ -44,10 +44,10 @@ impl Work {
             Ok(container) => (container, format!("{} MiB memory, {PIDS} processes, {files}", MEMORY >> 20)),
             // Control groups are root's, unless some were delegated to this user. The rest needs none.
             Err(Error::Unsupported { reason, .. }) => {
-                let container = self.start(image, &options).map_err(impossible)?;
+                let container = self.start(image, &options).map_err(examples::not_run)?;
                 (container, format!("{files}; none of memory and processes: {reason}"))
             }
-            Err(error) => return Err(impossible(error)),
+            Err(error) => return Err(examples::not_run(error)),
         };
         let status = container.wait();
         container.delete(true)?;
@@ -72,16 +72,4 @@ fn open_files() -> Result<PosixRlimit, Failure> {
     let limit =
         PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(OPEN_FILES).hard(OPEN_FILES);
     Ok(limit.build()?)
-}
-
-/// What keeps this machine or this user from running the container, if it can be told.
-fn impossible(error: Error) -> Failure {
-    let code = error.exit_code();
-    let obstacles = examples::obstacles();
-    let failure = if obstacles.is_empty() {
-        Failure::during("running the container", error)
-    } else {
-        Failure::during(format!("running the container: {}", obstacles.join("; ")), error)
-    };
-    failure.with_code(code)
 }
