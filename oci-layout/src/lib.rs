@@ -33,6 +33,8 @@
 //! - Readers take no lock and never see half a change.
 //! - A blob from 1 MiB on whose reader was cut off, or whose process was killed, is kept in `.oci-layout/partial` and
 //!   gone on from by the next [`ImageLayout::ingest`] of the same digest. Every byte of it is hashed again.
+//! - [`ImageLayout::gc`] removes what index.json does not lead to, beside running writers: what they put or find
+//!   present is spared for a grace age. What it does not know it leaves alone.
 //! - No symbolic link below the layout's folder is followed, for reading or writing, and no special file is opened.
 //!
 //! # Features
@@ -50,10 +52,12 @@
 mod blobs;
 mod content;
 mod error;
+pub mod gc;
 mod index;
 mod layout;
 mod lock;
 mod options;
+mod references;
 mod root;
 
 pub use blobs::BlobWriter;

@@ -1,6 +1,6 @@
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::root::{Root, WORK};
@@ -37,6 +37,12 @@ impl Lock {
         let file = fs::openat(work, NAME, flags, Mode::empty()).ok()?;
         flock(&file, FlockOperation::LockShared).ok()?;
         Some(Self { _file: file })
+    }
+
+    /// Whether the layout has a lock file.
+    pub(crate) fn is_there(root: &Root) -> bool {
+        let Ok(Some(work)) = root.folder(&[WORK]) else { return false };
+        fs::statat(work, NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     fn take(root: &Root, operation: FlockOperation) -> Result<Self> {

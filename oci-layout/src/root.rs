@@ -171,6 +171,12 @@ pub(crate) fn temporary_name() -> String {
     format!("tmp-{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
+/// Whether a name is one that [`temporary_name`] gives.
+pub(crate) fn is_temporary_name(name: &str) -> bool {
+    let digits = name.strip_prefix("tmp-").unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn open_folder(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     fs::openat(parent, name, flags, Mode::empty())

@@ -5,7 +5,6 @@ use oci_digest::{Descriptor, Hasher};
 
 use super::BlobName;
 use super::staging::Staging;
-use crate::lock::Lock;
 use crate::{Error, ImageLayout, Result};
 
 /// Bytes per read and write.
@@ -26,11 +25,8 @@ impl ImageLayout {
     /// there then.
     pub fn ingest(&self, descriptor: &Descriptor, content: &dyn Content) -> Result<()> {
         let name = BlobName::of(descriptor.digest())?;
-        {
-            let _lock = Lock::shared_if_there(&self.root);
-            if self.touch(&name, descriptor.size())? {
-                return Ok(());
-            }
+        if self.present(&name, descriptor.size())? {
+            return Ok(());
         }
         let partial = if descriptor.size() >= PARTIAL_FROM {
             Staging::partial(self, descriptor.digest())?

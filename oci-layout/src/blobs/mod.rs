@@ -2,6 +2,7 @@
 
 mod adopt;
 mod ingest;
+mod list;
 mod read;
 mod staging;
 mod writer;
@@ -14,7 +15,9 @@ use crate::Result;
 use crate::layout::BLOBS;
 use crate::root::Root;
 
+pub(crate) use list::{Listed, digest_named, for_each, is_plain, since, size};
 pub(crate) use read::invalid_offset;
+pub(crate) use staging::PARTIAL;
 pub use writer::BlobWriter;
 
 /// Where a blob lies: made from the algorithm's own name and checked hexadecimal digits only.

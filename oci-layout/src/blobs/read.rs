@@ -62,9 +62,20 @@ impl ImageLayout {
     /// # Errors
     /// What inspecting the folder can meet.
     pub fn contains(&self, descriptor: &Descriptor) -> Result<bool> {
-        let name = BlobName::of(descriptor.digest())?;
+        self.present(&BlobName::of(descriptor.digest())?, descriptor.size())
+    }
+
+    /// As [`contains`](Self::contains).
+    pub(super) fn present(&self, name: &BlobName<'_>, size: u64) -> Result<bool> {
+        let lock = Lock::shared_if_there(&self.root);
+        let there = self.touch(name, size)?;
+        if lock.is_some() || !there || !Lock::is_there(&self.root) {
+            return Ok(there);
+        }
+        // A layout of another tool's making that got its lock file just now: a collector may have seen the blob's old
+        // age before we renewed it. Once we have the lock it is done with what it saw.
         let _lock = Lock::shared_if_there(&self.root);
-        self.touch(&name, descriptor.size())
+        self.touch(name, size)
     }
 
     /// Refreshes the age of a blob of this size, and tells whether there is one. The lock is the caller's.

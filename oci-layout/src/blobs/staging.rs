@@ -12,7 +12,7 @@ use crate::root::{WORK, create_temporary, temporary_name};
 use crate::{Error, ImageLayout, Result, SyncPolicy};
 
 /// Partial downloads of blobs whose digest is known, below the work folder: `partial/<algorithm>-<encoded>`.
-const PARTIAL: &str = "partial";
+pub(crate) const PARTIAL: &str = "partial";
 
 /// The mode of a finished blob: content never changes under its name.
 const BLOB_MODE: u32 = 0o444;
@@ -117,6 +117,10 @@ impl Staging {
             // Somebody was faster; ours goes.
             return Ok(());
         }
+        // A file that was gone on from may have been finished long ago; its age as a blob begins now.
+        let now = fs::Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW };
+        let times = fs::Timestamps { last_access: now, last_modification: now };
+        fs::futimens(&self.file, &times).map_err(Error::io("set the time of", &path))?;
         match self.name.take() {
             None => link_unnamed(layout, &self.file, &folder, blob)?,
             Some((from, name)) => {
