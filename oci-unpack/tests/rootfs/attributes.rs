@@ -175,6 +175,17 @@ fn extended_attributes() {
             "f = {user.a b=value} {user.both=wins}",
         ),
         row(
+            "104b",
+            "names that are left out are left out in this form, too",
+            vec![vec![
+                file("f", "")
+                    .pax("LIBARCHIVE.xattr.trusted.overlay.opaque", "eQ==")
+                    .pax("LIBARCHIVE.xattr.security%2Eselinux", "eDp5OnoA")
+                    .pax("LIBARCHIVE.xattr.user.a", "MQ"),
+            ]],
+            "f = {user.a=1}",
+        ),
+        row(
             "105",
             "a namespace that the kernel does not have",
             vec![vec![file("f", "").xattr("com.apple.quarantine", "1").xattr("user.a", "1")]],

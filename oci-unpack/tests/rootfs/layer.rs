@@ -17,6 +17,12 @@ pub(crate) struct Item {
     device: (u64, u64),
     pax: Vec<(Vec<u8>, Vec<u8>)>,
     magic: &'static [u8],
+    /// Fields of the header that are written over the rest, before the checksum.
+    fields: Vec<(usize, Vec<u8>)>,
+    /// These bytes instead of all else.
+    raw: Option<Vec<u8>>,
+    /// Whether the archive ends without a mark when this is its last item.
+    cut: bool,
 }
 
 pub(crate) fn item(name: impl AsRef<[u8]>, flag: u8) -> Item {
@@ -32,7 +38,30 @@ pub(crate) fn item(name: impl AsRef<[u8]>, flag: u8) -> Item {
         device: (0, 0),
         pax: Vec::new(),
         magic: b"ustar\x0000",
+        fields: Vec::new(),
+        raw: None,
+        cut: false,
     }
+}
+
+/// Bytes as they are, in the place of an entry.
+pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Item {
+    Item { raw: Some(bytes.into()), ..item("", 0) }
+}
+
+/// The last item of an archive that has no end mark behind these bytes.
+pub(crate) fn cut(bytes: impl Into<Vec<u8>>) -> Item {
+    Item { cut: true, ..raw(bytes) }
+}
+
+/// An extension header: PAX records (`x`, `g`), or a GNU long name or target (`L`, `K`).
+pub(crate) fn extension(flag: u8, body: impl AsRef<[u8]>) -> Item {
+    file("extension", body).flag(flag)
+}
+
+/// Several records for the body of an extension header.
+pub(crate) fn records(pairs: &[(&str, &str)]) -> Vec<u8> {
+    pairs.iter().flat_map(|(key, value)| record(key.as_bytes(), value.as_bytes())).collect()
 }
 
 pub(crate) fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Item {
@@ -109,7 +138,21 @@ impl Item {
         self
     }
 
+    pub(crate) fn flag(mut self, flag: u8) -> Self {
+        self.flag = flag;
+        self
+    }
+
+    /// Writes over a part of the header; the checksum is made after it.
+    pub(crate) fn at(mut self, offset: usize, bytes: impl AsRef<[u8]>) -> Self {
+        self.fields.push((offset, bytes.as_ref().to_vec()));
+        self
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone();
+        }
         let mut pax = self.pax.clone();
         let mut name = self.name.as_slice();
         let mut link = self.link.as_slice();
@@ -143,16 +186,21 @@ impl Item {
             put(header, 297, self.names);
             put(header, 329, format!("{:07o}\0", self.device.0).as_bytes());
             put(header, 337, format!("{:07o}\0", self.device.1).as_bytes());
+            for (offset, bytes) in &self.fields {
+                put(header, *offset, bytes);
+            }
         }));
         out.extend(padded(&self.data));
         out
     }
 }
 
-/// An archive with its end mark.
+/// An archive, with its end mark unless its last item is a [`cut`].
 pub(crate) fn archive(items: &[Item]) -> Vec<u8> {
     let mut out: Vec<u8> = items.iter().flat_map(Item::bytes).collect();
-    out.extend([0; 1024]);
+    if !items.last().is_some_and(|last| last.cut) {
+        out.extend([0; 1024]);
+    }
     out
 }
 
@@ -175,13 +223,13 @@ fn put(header: &mut [u8; 512], offset: usize, bytes: &[u8]) {
     header[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
-fn padded(data: &[u8]) -> Vec<u8> {
+pub(crate) fn padded(data: &[u8]) -> Vec<u8> {
     let mut data = data.to_vec();
     data.resize(data.len().next_multiple_of(512), 0);
     data
 }
 
-fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(crate) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let len = (rest..).find(|len| rest + len.to_string().len() == *len).unwrap();
     [len.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()

@@ -62,6 +62,26 @@ fn sparse_sizes_count_in_full() {
     assert_eq!((hole.len(), hole.blocks()), (1 << 30, 0), "a hole stays a hole");
 }
 
+/// What the file system does not take, it says by itself; on one that takes it, the hole costs nothing.
+#[test]
+fn larger_than_the_file_system_takes() {
+    let size = (1u64 << 63) - 1;
+    let hole = archive(&[file("hole", "")
+        .pax("GNU.sparse.size", size.to_string())
+        .pax("GNU.sparse.map", "")
+        .pax("GNU.sparse.name", "hole")]);
+    let room = Room::new();
+    let limits = Limits::default().bytes(u64::MAX);
+    match room.unpack(&[hole], UnpackOptions::default().limits(limits)).0 {
+        Ok(_) => assert_eq!(room.destination().join("hole").metadata().unwrap().len(), size),
+        Err(error) => {
+            assert!(message(&error).contains("\"hole\": the file system does not take files this large"));
+            assert!(!room.destination().exists());
+        }
+    }
+    room.check_neighbours("a file too large");
+}
+
 #[test]
 fn limits_of_the_format() {
     let long = [file("f", "").pax("comment", vec![b'x'; 5000])];

@@ -1,6 +1,6 @@
 //! Hard links.
 
-use super::layer::{Item, dir, file, hard, symlink, wh};
+use super::layer::{Item, dir, file, hard, padded, raw, symlink, wh};
 use super::{row, run, run_over};
 
 fn base() -> Vec<Item> {
@@ -115,6 +115,18 @@ fn made() {
             ),
             row("69", "to a directory", vec![vec![hard("y", "d")]], "error: entry \"y\"…directory"),
             row("69b", "to the root", vec![vec![hard("y", "/")]], "error: entry \"y\"…root"),
+            row(
+                "69d",
+                "to a directory that comes later",
+                vec![vec![hard("y", "z"), dir("z/")]],
+                "error: entry \"y\"…directory",
+            ),
+            row(
+                "69e",
+                "to one through a link that waits",
+                vec![vec![hard("x", "y"), hard("y", "d")]],
+                "error: directory",
+            ),
             row("69c", "to nothing", vec![vec![hard("y", "")]], "error: y…empty name"),
             row(
                 "70",
@@ -126,6 +138,12 @@ fn made() {
                  sd -> d
                  y == d/t
                  z =z",
+            ),
+            row(
+                "71",
+                "data that hangs on a link is not taken for the next header, nor skipped",
+                vec![vec![hard("y", "d/t").size(5), raw(padded(b"hello")), file("z", "z")]],
+                "error: an entry whose kind has no data has a size, and is not followed by a header, after entry y",
             ),
             row(
                 "72",
@@ -159,22 +177,6 @@ fn made() {
             ),
         ],
     );
-}
-
-/// Row 71: data that hangs on a link is not taken for the next header.
-#[test]
-fn data_of_a_link() {
-    let mut link = hard("y", "d/t");
-    link = link.size(5);
-    let mut archive = super::layer::archive(&base());
-    archive.truncate(archive.len() - 1024);
-    archive.extend(link.bytes());
-    archive.extend(b"hello");
-    archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
-    let room = super::Room::new();
-    let (result, _) = room.unpack(&[archive], Default::default());
-    assert!(result.is_err(), "the data is taken for a header, which it is not");
-    room.check_neighbours("row 71");
 }
 
 /// Row 60: the cost of a long chain of links that wait is not its square.

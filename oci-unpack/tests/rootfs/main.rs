@@ -8,11 +8,13 @@
 mod attributes;
 mod commit;
 mod escape;
+mod format;
 mod image;
 mod layer;
 mod limits;
 mod links;
 mod names;
+mod streams;
 mod tree;
 mod types;
 mod whiteouts;

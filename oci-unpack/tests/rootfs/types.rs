@@ -186,6 +186,14 @@ fn directories() {
              d/f =g",
         ),
         row(
+            "49b",
+            "the owner, too",
+            vec![vec![dir("d/").owner(5, 6), file("d/f", "f").owner(7, 8)], vec![dir("d/").owner(9, 0)]],
+            "d/ 9:0
+             d/f =f 7:8",
+        )
+        .root(),
+        row(
             "50",
             "its own time, although children come later, also in a layer that does not list it",
             vec![

@@ -192,6 +192,16 @@ fn opaque_directories() {
                  top =top",
             ),
             row(
+                "9b",
+                "whatever they are, and whatever the marker's own are",
+                vec![
+                    vec![dir("a/").mode(0o1711).time("77.5").xattr("user.a", "1")],
+                    vec![wh("a/.wh..wh..opq").mode(0o777).time("5").xattr("user.b", "2")],
+                ],
+                "a/ 1711 @77.500000000 {user.a=1}
+                 top =top",
+            ),
+            row(
                 "10",
                 "no such directory",
                 vec![vec![wh("none/.wh..wh..opq")]],
@@ -208,6 +218,15 @@ fn opaque_directories() {
                 vec![vec![file("new", "new"), wh(".wh..wh..opq"), file("new2", "new2")]],
                 "new =new
                  new2 =new2",
+            ),
+            row(
+                "11b",
+                "and the root stays as it is",
+                vec![
+                    vec![dir("./").mode(0o711).time("77").xattr("user.a", "1"), file("more", "more")],
+                    vec![wh("./.wh..wh..opq")],
+                ],
+                "./ 0711 @77 {user.a=1}",
             ),
             row(
                 "17",
@@ -304,6 +323,25 @@ fn links_and_markers() {
             "lib/
              lib/new =new
              t -> lib",
+        ),
+        row(
+            "76f",
+            "markers through links that lead out hide nothing there, and what they would name inside",
+            vec![
+                vec![
+                    symlink("up", "../canary"),
+                    symlink("abs", "/canary"),
+                    file("canary/file", "mine"),
+                    file("canary/kept", "mine"),
+                    file("canary/folder/f", "mine"),
+                ],
+                vec![wh("up/.wh.file"), wh("abs/folder/.wh..wh..opq")],
+            ],
+            "abs -> /canary
+             canary/ @0
+             canary/folder/ @0
+             canary/kept =mine
+             up -> ../canary",
         ),
     ]);
 }
