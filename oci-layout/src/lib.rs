@@ -21,6 +21,8 @@
 //! [`ImageLayout`] implements the content traits of [`oci_digest::content`], so that whole images are copied into it
 //! and out of it by `oci_digest::content::copy`.
 //!
+//! [`edit`] changes images, indexes and artifacts, in a layout or any other store.
+//!
 //! # What holds
 //! - A blob has its name only when all of its bytes were written and size and digest fit. It is written unnamed
 //!   (O_TMPFILE) or inside `.oci-layout`, and linked or renamed into place with mode 0444.
@@ -51,6 +53,7 @@
 
 mod blobs;
 mod content;
+pub mod edit;
 mod error;
 pub mod gc;
 mod index;

@@ -65,6 +65,13 @@ pub(super) fn choose(source: &dyn Source, root: Descriptor, platform: &Platform)
     Err(Error::Limit { limit: "depth of indexes", maximum: DEPTH })
 }
 
+impl ImageLayer {
+    /// A layer by its blob and the digest of its uncompressed tar.
+    pub fn new(descriptor: Descriptor, diff_id: Digest) -> Self {
+        Self { descriptor, diff_id }
+    }
+}
+
 impl Image {
     /// The layers, the lowest first, each with its diffID.
     ///

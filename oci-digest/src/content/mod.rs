@@ -9,6 +9,7 @@
 //! [`VerifyReader`](crate::VerifyReader), or calls [`SourceExt::read`].
 
 mod copy;
+mod data;
 mod image;
 mod location;
 mod memory;
@@ -19,6 +20,7 @@ mod store;
 mod tag;
 
 pub use copy::{CopyLimits, CopyOptions, CopyReport, Event, Observer, Platforms, copy};
+pub use data::{embed, embedded};
 pub use image::{Image, ImageLayer, image};
 pub use location::Location;
 pub use memory::MemoryStore;

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use oci_digest::{Descriptor, Digest};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -69,27 +69,12 @@ pub(crate) fn descriptor(entry: &Value, position: usize, path: &Path) -> Result<
 
 /// A new entry of index.json for a descriptor, under a tag or without one.
 pub(crate) fn entry(descriptor: &Descriptor, tag: Option<&str>) -> Value {
-    let mut entry = serde_json::to_value(descriptor).unwrap_or_default();
-    let Some(object) = entry.as_object_mut() else { return entry };
-    if let Some(Value::Object(platform)) = object.get_mut("platform") {
-        for (model, specification) in [("os_version", "os.version"), ("os_features", "os.features")] {
-            if let Some(value) = platform.remove(model) {
-                platform.insert(specification.to_owned(), value);
-            }
-        }
-    }
-    let annotations = match object.remove("annotations") {
-        Some(Value::Object(annotations)) => annotations,
-        _ => Map::new(),
-    };
-    // Sorted, because the model's map has no order and the same call shall write the same bytes.
-    let mut annotations: Vec<_> = annotations.into_iter().filter(|(key, _)| key != REF_NAME).collect();
-    annotations.extend(tag.map(|tag| (REF_NAME.to_owned(), Value::String(tag.to_owned()))));
-    annotations.sort_by(|a, b| a.0.cmp(&b.0));
-    if !annotations.is_empty() {
-        object.insert("annotations".to_owned(), annotations.into_iter().collect());
-    }
-    entry
+    let mut descriptor = descriptor.clone();
+    let mut annotations = descriptor.annotations().clone().unwrap_or_default();
+    annotations.remove(REF_NAME);
+    annotations.extend(tag.map(|tag| (REF_NAME.to_owned(), tag.to_owned())));
+    descriptor.set_annotations(Some(annotations));
+    crate::edit::json::descriptor(&descriptor)
 }
 
 /// The tag of an entry.

@@ -46,6 +46,39 @@ impl ImageLayout {
         Ok(())
     }
 
+    /// Lets an edited image take the place of what it was opened by: the entry of that tag and digest is changed where it
+    /// is, and what else it and its siblings say survives. Other tags are set as usual.
+    pub(crate) fn replace_root(
+        &self,
+        opened: Option<(&str, &Descriptor)>,
+        new: &Descriptor,
+        tags: &[&str],
+    ) -> Result<()> {
+        let Some((name, old)) = opened.filter(|(name, _)| tags.contains(name)) else {
+            return self.tag_all(new, tags);
+        };
+        let path = self.path().join(INDEX);
+        for tag in tags {
+            check_tag(tag)?;
+        }
+        let mut moved = false;
+        self.edit(|document| {
+            let entries = document.entries_mut(&path)?;
+            let Some(place) = entries.iter_mut().find(|e| tag_of(e) == Some(name) && is_of(e, old.digest()))
+            else {
+                moved = true;
+                return Ok(false);
+            };
+            let mut changed = update(place, &entry(old, Some(name)), &entry(new, Some(name)));
+            for tag in tags.iter().filter(|tag| **tag != name) {
+                changed |= set_tag(entries, new, tag);
+            }
+            Ok(changed)
+        })?;
+        // Whoever was faster is not overwritten: the edit was not made on what they left.
+        if moved { Err(Error::Conflict { path }) } else { Ok(()) }
+    }
+
     /// Takes a tag away, with all entries that have it. `false`: there was none. The content stays.
     ///
     /// # Errors
@@ -98,6 +131,22 @@ impl ImageLayout {
             Err(errno) => Err(Error::io("remove", &blob.path(&self.root))(errno)),
         }
     }
+}
+
+/// Changes in an entry what is not the same in two views of it; tells whether that was anything.
+fn update(place: &mut Value, old: &Value, new: &Value) -> bool {
+    let Some(place) = place.as_object_mut() else { return false };
+    let names: Vec<&String> =
+        old.as_object().into_iter().chain(new.as_object()).flat_map(|o| o.keys()).collect();
+    let mut changed = false;
+    for name in names.into_iter().filter(|name| old.get(name) != new.get(name)) {
+        changed = true;
+        match new.get(name) {
+            Some(value) => place.insert(name.clone(), value.clone()),
+            None => place.shift_remove(name),
+        };
+    }
+    changed
 }
 
 /// Lets a tag name a descriptor; tells whether that changed anything.

@@ -1,5 +1,5 @@
 use super::CopyOptions;
-use crate::content::{Source, SourceExt};
+use crate::content::{Source, SourceExt, embedded};
 use crate::error::shortened;
 use crate::media_type::Kind;
 use crate::spec::ArtifactManifest;
@@ -19,7 +19,7 @@ pub(super) fn fetch(source: &dyn Source, descriptor: &Descriptor, options: &Copy
     if descriptor.size() > limit {
         return Err(Error::Limit { limit: "manifest bytes", maximum: limit });
     }
-    let bytes = match super::transfer::embedded(descriptor) {
+    let bytes = match embedded(descriptor) {
         Some(bytes) => bytes,
         None => source.read(descriptor, limit)?,
     };

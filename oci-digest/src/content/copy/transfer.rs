@@ -1,13 +1,10 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{CopyOptions, Event};
-use crate::content::{Content, Sink, Source};
+use crate::content::{Content, Sink, Source, embedded};
 use crate::media_type::Kind;
-use crate::{Algorithm, Descriptor, Error, Result, digest_of};
+use crate::{Descriptor, Error, Result};
 
 /// How a blob came to be in the sink.
 pub(super) enum Outcome {
@@ -66,22 +63,6 @@ pub(super) fn send(
     Ok(())
 }
 
-/// The bytes that a descriptor carries, if they are the right ones.
-///
-/// image-spec descriptor.md: implementations that use `data` MUST verify it, as if the content had been fetched.
-pub(super) fn embedded(descriptor: &Descriptor) -> Option<Vec<u8>> {
-    let data = descriptor.data().as_deref()?;
-    // Base64 of that many bytes, before anything is decoded.
-    if data.len() as u64 != descriptor.size().div_ceil(3).checked_mul(4)? {
-        return None;
-    }
-    let bytes = STANDARD.decode(data).ok()?;
-    let algorithm = Algorithm::of(descriptor.digest()).ok()?;
-    let fits =
-        bytes.len() as u64 == descriptor.size() && digest_of(algorithm, &bytes) == *descriptor.digest();
-    fits.then_some(bytes)
-}
-
 /// Content that reports how far it was read, and ends when the copy has to.
 struct Watched<'a> {
     content: &'a dyn Content,
@@ -125,31 +106,4 @@ impl Read for WatchedReader<'_> {
 pub(super) fn check(options: &CopyOptions, stop: &AtomicBool) -> Result<()> {
     options.cancel.check()?;
     if stop.load(Ordering::Acquire) { Err(Error::Cancelled) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::MediaType;
-
-    #[test]
-    fn embedded_data_counts_only_when_it_is_the_content() {
-        let descriptor = |data: &str, bytes: &[u8]| {
-            let mut descriptor = Descriptor::new(
-                MediaType::EmptyJSON,
-                bytes.len() as u64,
-                digest_of(Algorithm::Sha256, bytes),
-            );
-            descriptor.set_data(Some(data.to_owned()));
-            descriptor
-        };
-        assert_eq!(embedded(&descriptor("e30=", b"{}")).as_deref(), Some(&b"{}"[..]));
-        assert_eq!(embedded(&descriptor("", b"")).as_deref(), Some(&b""[..]));
-        for (data, bytes) in [("e30=", &b"[]"[..]), ("e30=", b"{} "), ("e30", b"{}"), ("!!!!", b"{}")] {
-            assert_eq!(embedded(&descriptor(data, bytes)), None);
-        }
-        let mut huge = descriptor("e30=", b"{}");
-        huge.set_size(u64::MAX);
-        assert_eq!(embedded(&huge), None);
-    }
 }
