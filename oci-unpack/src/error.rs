@@ -81,7 +81,7 @@ pub enum Error {
         /// Why it cannot be used.
         reason: String,
     },
-    /// In strict mode, what would have been a warning.
+    /// In strict mode, or where a policy asks for it, what would have been a warning.
     #[error("{path:?}: {warning}")]
     Strict {
         /// The entry's name, as far as it is text; empty for the layer as a whole.

@@ -18,8 +18,8 @@ pub enum Event {
         /// The bytes of file content written so far, of all layers.
         bytes: u64,
     },
-    /// Something was lost, or is not as the image says. In strict mode an error instead, except for
-    /// [`Warning::XattrExcluded`].
+    /// Something was lost, or is not as the image says. [`Policies`](crate::Policies) and the strict mode make it
+    /// an error, except for [`Warning::XattrExcluded`].
     Warning {
         /// The layer's index.
         layer: usize,
@@ -43,8 +43,8 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// An extended attribute that a policy keeps out: `security.selinux`, and `trusted.*` unless asked for.
-    /// Not an error in strict mode, because the caller chose it.
+    /// An extended attribute that an option keeps out: `security.selinux`, `trusted.*` unless asked for, and in the
+    /// modes that record owners what would pass for such a record. Never an error, because the caller chose it.
     XattrExcluded {
         /// The attribute's name.
         name: String,
@@ -58,7 +58,9 @@ pub enum Warning {
     },
     /// A device that this process may not make; it is missing from the tree.
     DeviceSkipped,
-    /// The owner could not be set: the id is not mapped, or the file system refused.
+    /// A device that this process may not make; an empty file stands in for it.
+    DeviceReplaced,
+    /// The owner could be neither set nor recorded: the id is not mapped, or the file system refused.
     OwnerDropped {
         /// The user id of the image.
         uid: u32,
@@ -87,6 +89,9 @@ impl fmt::Display for Warning {
             Self::XattrExcluded { name } => write!(f, "extended attribute {name} left out by policy"),
             Self::XattrRefused { name, reason } => write!(f, "extended attribute {name} refused: {reason}"),
             Self::DeviceSkipped => f.write_str("device skipped: making it needs privileges"),
+            Self::DeviceReplaced => {
+                f.write_str("an empty file instead of the device: making it needs privileges")
+            }
             Self::OwnerDropped { uid, gid } => write!(f, "owner {uid}:{gid} cannot be set"),
             Self::TimeClamped { seconds } => write!(f, "the file system cannot keep the time {seconds}"),
             Self::ParentReplaced => f.write_str("not a directory but has entries below it: replaced by one"),

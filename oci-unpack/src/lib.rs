@@ -44,8 +44,8 @@
 //! [`pack`] makes layers. Below these are [`compression`] and [`framing`], the bytes of a layer and its entries.
 //!
 //! # What becomes of an entry
-//! Every entry ends up in the tree, or is told as a [`Warning`] by an [`Event`], or is an [`Error`]; with
-//! [`UnpackOptions::strict`] there are no warnings but errors. The tree is a function of the image alone: not of the
+//! Every entry ends up in the tree, or is told as a [`Warning`] by an [`Event`], or is an [`Error`]; [`Policies`] say
+//! which for each kind of loss, and with [`UnpackOptions::strict`] there are no warnings but errors. The tree is a function of the image alone: not of the
 //! umask, the time zone, the users of the host or what lies next to the destination. Names are resolved as in a chroot, and
 //! nothing outside the root is created, changed, linked, removed or followed, whatever a layer holds. Directories that no
 //! entry names are 0755, 0:0 and of time 0.
@@ -61,9 +61,10 @@
 //! Linux. `openat2` (5.6) makes it faster; where it is missing or filtered the result is the same. `/proc` is needed
 //! for the modes of devices and pipes and the extended attributes of links. As root, or wherever `CAP_CHOWN` is in
 //! effect, owners and devices are those of the image; without, everything belongs to the caller, devices and the
-//! extended attributes that need privileges are left out with a warning each, and all else is the same
-//! ([`Ownership`]). Times beyond what a file system keeps are clamped by kernels since 5.4. Nothing of the process is
-//! changed: not its umask, its working directory or its signals. One thread reads ahead while the caller's writes.
+//! extended attributes that need privileges are left out with a warning each, and all else is the same;
+//! [`Ownership`] has two more ways for such callers, which record the owners in an attribute. Times beyond what a file
+//! system keeps are clamped by kernels since 5.4. Nothing of the process is changed: not its umask, its working
+//! directory or its signals. One thread reads ahead while the caller's writes.
 #![deny(unsafe_code)]
 
 mod ahead;
@@ -76,6 +77,8 @@ mod layer;
 mod limits;
 mod options;
 pub mod pack;
+mod policies;
+mod recorded;
 mod removal;
 mod report;
 mod rootfs;
@@ -86,7 +89,8 @@ pub use error::{Error, Result};
 pub use event::{Event, Warning};
 pub use image::unpack;
 pub use limits::Limits;
-pub use options::{Ownership, SyncPolicy, UnpackOptions};
+pub use options::{Devices, Ownership, SyncPolicy, UnpackOptions};
+pub use policies::{OnLoss, Policies};
 pub use removal::remove_tree;
 pub use report::{LayerReport, Report};
 pub use rootfs::Rootfs;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use oci_digest::CancelToken;
 
-use crate::{Event, Limits};
+use crate::{Event, Limits, Policies};
 
 /// Whose files the tree's files become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,8 +17,30 @@ pub enum Ownership {
     /// The owners of the image. One that cannot be set is an error.
     Apply,
     /// Everything belongs to the caller. Owners are left out without a word, since that is what was asked for;
-    /// devices are skipped with a warning.
+    /// devices cannot be made.
     Drop,
+    /// Everything belongs to the caller, and the owners of the image are recorded in the extended attribute
+    /// `user.rootlesscontainers` of files and directories, as umoci does for ordinary users and PRoot understands
+    /// it. One of 0:0 needs no record. What cannot have such an attribute (links, pipes) loses its owner with a
+    /// warning.
+    RootlessContainers,
+    /// Everything belongs to the caller, and owner, mode and kind are recorded in the extended attribute
+    /// `user.containers.override_stat`, as containers/storage and fuse-overlayfs read it. Devices and pipes become
+    /// empty files that stand for them. On the disk nobody gains by the modes: suid, sgid and sticky are only
+    /// recorded, and the caller can read and write everything. Links have no such attribute, and lose an owner that
+    /// is not 0:0 with a warning.
+    OverrideStat,
+}
+
+/// What stands in for a device that this process may not make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Devices {
+    /// Nothing: it is missing from the tree, and so are hard links to it.
+    #[default]
+    Skip,
+    /// An empty regular file with the device's mode, as a place for a container to mount the real one on.
+    EmptyFile,
 }
 
 /// When written data reaches the disk.
@@ -42,8 +64,12 @@ pub struct UnpackOptions {
     pub ownership: Ownership,
     /// How much an image may ask for.
     pub limits: Limits,
-    /// Whether warnings are errors. Default no.
+    /// Whether every loss is an error, whatever [`policies`](Self::policies) says. Default no.
     pub strict: bool,
+    /// What each kind of loss leads to. Default: all are told, none is an error.
+    pub policies: Policies,
+    /// What stands in for devices that may not be made. Default [`Devices::Skip`].
+    pub devices: Devices,
     /// Whether `trusted.*` extended attributes are kept, which needs `CAP_SYS_ADMIN` of the initial user
     /// namespace. Default no.
     pub keep_trusted_xattrs: bool,
@@ -70,9 +96,21 @@ impl UnpackOptions {
         self
     }
 
-    /// Sets whether warnings are errors.
+    /// Sets whether every loss is an error.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
+        self
+    }
+
+    /// Sets what each kind of loss leads to.
+    pub fn policies(mut self, policies: Policies) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// Sets what stands in for devices that may not be made.
+    pub fn devices(mut self, devices: Devices) -> Self {
+        self.devices = devices;
         self
     }
 
@@ -114,6 +152,8 @@ impl fmt::Debug for UnpackOptions {
             .field("ownership", &self.ownership)
             .field("limits", &self.limits)
             .field("strict", &self.strict)
+            .field("policies", &self.policies)
+            .field("devices", &self.devices)
             .field("keep_trusted_xattrs", &self.keep_trusted_xattrs)
             .field("sync", &self.sync)
             .field("observer", &self.observer.is_some())

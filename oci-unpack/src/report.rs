@@ -3,7 +3,7 @@ use std::sync::Arc;
 use oci_digest::CancelToken;
 
 use crate::options::Observer;
-use crate::{Error, Event, Result, UnpackOptions, Warning};
+use crate::{Error, Event, OnLoss, Policies, Result, UnpackOptions, Warning};
 
 /// What an unpacking did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,7 +11,8 @@ use crate::{Error, Event, Result, UnpackOptions, Warning};
 pub struct Report {
     /// The layers, lowest first.
     pub layers: Vec<LayerReport>,
-    /// Warnings over all layers and the final pass, [`Warning::XattrExcluded`] among them.
+    /// Warnings over all layers and the final pass, [`Warning::XattrExcluded`] among them; not what
+    /// [`OnLoss::Ignore`] passes over.
     pub warnings: u64,
 }
 
@@ -39,11 +40,11 @@ pub struct LayerReport {
     pub archive_bytes: u64,
 }
 
-/// Tells the observer, counts, and makes errors of warnings in strict mode.
+/// Tells the observer, counts, and makes errors of warnings where the policies say so.
 #[derive(Clone)]
 pub(crate) struct Reporter {
     observer: Option<Arc<Observer>>,
-    strict: bool,
+    policies: Policies,
     cancel: CancelToken,
     /// The layer being applied, from 0.
     pub(crate) layer: usize,
@@ -54,7 +55,7 @@ impl Reporter {
     pub(crate) fn new(options: &UnpackOptions) -> Self {
         Self {
             observer: options.observer.clone(),
-            strict: options.strict,
+            policies: if options.strict { Policies::all(OnLoss::Error) } else { options.policies.clone() },
             cancel: options.cancel.clone(),
             layer: 0,
             warnings: 0,
@@ -73,11 +74,14 @@ impl Reporter {
 
     pub(crate) fn warn_about(&mut self, layer: usize, path: &[u8], warning: Warning) -> Result<()> {
         let path = String::from_utf8_lossy(path).into_owned();
-        if self.strict && !matches!(warning, Warning::XattrExcluded { .. }) {
-            return Err(Error::Strict { path, warning });
+        match self.policies.of(&warning) {
+            OnLoss::Ignore => {}
+            OnLoss::Error => return Err(Error::Strict { path, warning }),
+            OnLoss::Warn => {
+                self.warnings += 1;
+                self.tell(&Event::Warning { layer, path, warning });
+            }
         }
-        self.warnings += 1;
-        self.tell(&Event::Warning { layer, path, warning });
         Ok(())
     }
 

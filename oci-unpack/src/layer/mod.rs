@@ -83,7 +83,7 @@ impl<R: Read> Work<'_, R> {
         let path = match Name::parse(&entry.path, Above::Refuse)? {
             Name::Below(path) => path,
             Name::Root if entry.kind == EntryKind::Directory => {
-                let attributes = self.attributes(entry);
+                let attributes = self.attributes(&[], entry)?;
                 self.tree.root(attributes);
                 return Ok(());
             }
@@ -113,7 +113,7 @@ impl<R: Read> Work<'_, R> {
         }
         self.late.forget(at);
         let (kind, size, link) = (entry.kind, entry.size, std::mem::take(&mut entry.link));
-        let attributes = self.attributes(entry);
+        let attributes = self.attributes(path.as_bytes(), entry)?;
         match kind {
             EntryKind::Regular => self.file(at, size, &attributes),
             EntryKind::Directory => self.tree.directory(at, attributes),
@@ -166,15 +166,17 @@ impl<R: Read> Work<'_, R> {
         Ok(())
     }
 
-    fn attributes(&self, entry: Entry) -> Listed {
-        Listed {
+    fn attributes(&mut self, path: &[u8], entry: Entry) -> Result<Listed> {
+        let mut listed = Listed {
             mode: entry.mode & 0o7777,
             uid: entry.uid,
             gid: entry.gid,
             mtime: entry.mtime,
             xattrs: entry.xattrs,
             layer: self.tree.reporter.layer,
-        }
+        };
+        self.tree.record(path, entry.kind, &mut listed)?;
+        Ok(listed)
     }
 
     fn tell_warnings(&mut self) -> Result<()> {

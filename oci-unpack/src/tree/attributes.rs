@@ -21,7 +21,7 @@ impl Tree {
         if !self.must_chown(attributes) {
             return Ok(());
         }
-        let result = fchown(fd, Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)));
+        let result = self.own(attributes, |uid, gid| fchown(fd, uid, gid));
         self.owned(result, at, attributes)
     }
 
@@ -30,8 +30,8 @@ impl Tree {
         if !self.must_chown(attributes) {
             return Ok(());
         }
-        let (uid, gid) = (Uid::from_raw(attributes.uid), Gid::from_raw(attributes.gid));
-        let result = chownat(parent, at.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        let result =
+            self.own(attributes, |uid, gid| chownat(parent, at.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         self.owned(result, at, attributes)
     }
 
@@ -40,7 +40,29 @@ impl Tree {
         means.owners && (means.always_chown || attributes.uid != means.uid || attributes.gid != means.gid)
     }
 
-    fn owned(&mut self, result: rustix::io::Result<()>, at: Place<'_>, attributes: &Listed) -> Result<()> {
+    /// Sets both ids, or where a user namespace maps only one of them, that one.
+    fn own(
+        &self,
+        attributes: &Listed,
+        set: impl Fn(Option<Uid>, Option<Gid>) -> rustix::io::Result<()>,
+    ) -> rustix::io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)));
+        let result = set(uid, gid);
+        if result == Err(Errno::INVAL) && self.means.lenient_owners {
+            // That something was lost is told; which half it was need not be.
+            let _ = set(uid, None);
+            let _ = set(None, gid);
+        }
+        result
+    }
+
+    /// What became of the owner, or of the record of it.
+    pub(super) fn owned(
+        &mut self,
+        result: rustix::io::Result<()>,
+        at: Place<'_>,
+        attributes: &Listed,
+    ) -> Result<()> {
         match result {
             Ok(()) => Ok(()),
             // EINVAL: the id has no mapping in this user namespace.

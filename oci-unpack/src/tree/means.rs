@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, getegid, geteuid};
 use rustix::thread::{CapabilitySet, capabilities};
 
+use crate::recorded::Form;
 use crate::{Error, Ownership, Result, UnpackOptions};
 
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Means {
     pub(super) gid: u32,
     /// Whether owners are set at all.
     pub(super) owners: bool,
+    /// Whether and how owners are recorded instead.
+    pub(super) record: Option<Form>,
     /// Whether an owner that the kernel refuses is a warning.
     pub(super) lenient_owners: bool,
     /// Whether new nodes may have another group than ours, so that an owner like ours must be set, too.
@@ -31,16 +34,19 @@ impl Means {
         let context = |e: Errno| Error::io("looking at the root", e);
         // /proc is not asked: capget is a system call.
         let may_chown = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::CHOWN));
-        let (owners, lenient_owners) = match options.ownership {
-            Ownership::Auto => (may_chown, true),
-            Ownership::Apply => (true, false),
-            Ownership::Drop => (false, true),
+        let (owners, lenient_owners, record) = match options.ownership {
+            Ownership::Auto => (may_chown, true, None),
+            Ownership::Apply => (true, false, None),
+            Ownership::Drop => (false, true, None),
+            Ownership::RootlessContainers => (false, true, Some(Form::RootlessContainers)),
+            Ownership::OverrideStat => (false, true, Some(Form::OverrideStat)),
         };
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let mut means = Self {
             uid,
             gid,
             owners,
+            record,
             lenient_owners,
             always_chown: !fresh,
             fix_dirs: !fresh,

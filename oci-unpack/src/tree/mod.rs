@@ -8,6 +8,7 @@ mod link;
 mod map;
 mod means;
 mod node;
+mod record;
 mod remove;
 mod resolve;
 mod sweep;
@@ -29,7 +30,7 @@ use rustix::fs::{Mode, Stat, fchmod, fremovexattr, fstat};
 use rustix::io::Errno;
 
 use crate::report::Reporter;
-use crate::{Error, Result, UnpackOptions};
+use crate::{Devices, Error, Result, UnpackOptions};
 
 /// A name in a known directory.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,7 @@ pub(crate) struct Tree {
     means: Means,
     max_links: u32,
     keep_trusted: bool,
+    devices: Devices,
     sync: crate::SyncPolicy,
     pub(crate) reporter: Reporter,
 }
@@ -77,6 +79,7 @@ impl Tree {
             means,
             max_links: options.limits.links,
             keep_trusted: options.keep_trusted_xattrs,
+            devices: options.devices,
             sync: options.sync,
             reporter: Reporter::new(options),
         })

@@ -6,7 +6,8 @@ use rustix::io::Errno;
 use super::map::{Attributes, Listed};
 use super::resolve::Look;
 use super::{Place, Tree};
-use crate::{Error, Result, Warning};
+use crate::recorded::Form;
+use crate::{Devices, Error, Result, Warning};
 
 /// Linux keeps 12 bits of a major and 20 bits of a minor number.
 const MAX_MAJOR: u32 = (1 << 12) - 1;
@@ -74,7 +75,7 @@ impl Tree {
         }
         // Without privileges even 0:0, which anybody may make since 5.8: the tree shall not depend on the kernel.
         if !self.means.owners {
-            return self.skip_device(at);
+            return self.no_device(at, attributes);
         }
         let parent = self.fd(at.dir)?;
         let mut result = mknodat(&parent, at.name, kind, Mode::empty(), makedev(major, minor));
@@ -88,17 +89,40 @@ impl Tree {
                 self.special(at, kind, attributes)
             }
             // A user namespace, or CAP_MKNOD is missing.
-            Err(Errno::PERM) => self.skip_device(at),
+            Err(Errno::PERM) => self.no_device(at, attributes),
             Err(errno) => Err(self.failed("making the device", at, errno)),
         }
     }
 
     /// Makes a named pipe in place of whatever has its name.
     pub(crate) fn fifo(&mut self, at: Place<'_>, attributes: &Listed) -> Result<()> {
+        if self.means.record == Some(Form::OverrideStat) {
+            return self.empty_file(at, attributes);
+        }
         self.make_anew(at, "making the pipe", |parent, name| {
             mknodat(parent, name, FileType::Fifo, Mode::empty(), 0)
         })?;
         self.special(at, FileType::Fifo, attributes)
+    }
+
+    fn no_device(&mut self, at: Place<'_>, attributes: &Listed) -> Result<()> {
+        if self.means.record == Some(Form::OverrideStat) {
+            // Nothing is lost: the attribute says what the file stands for.
+            return self.empty_file(at, attributes);
+        }
+        match self.devices {
+            Devices::Skip => self.skip_device(at),
+            Devices::EmptyFile => {
+                let path = self.path_of(at);
+                self.reporter.warn(&path, Warning::DeviceReplaced)?;
+                self.empty_file(at, attributes)
+            }
+        }
+    }
+
+    fn empty_file(&mut self, at: Place<'_>, attributes: &Listed) -> Result<()> {
+        let file = self.begin_file(at)?;
+        self.end_file(file, at, 0, attributes)
     }
 
     /// What the device would have replaced must go even so.

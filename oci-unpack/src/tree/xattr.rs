@@ -43,7 +43,11 @@ impl Tree {
                 continue;
             }
             let result = fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
-            self.xattr_set(result, at, name, attributes.layer)?;
+            if self.means.record.is_some_and(|form| form.name() == name) {
+                self.owned(result, at, attributes)?;
+            } else {
+                self.xattr_set(result, at, name, attributes.layer)?;
+            }
         }
         Ok(())
     }

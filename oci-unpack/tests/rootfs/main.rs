@@ -14,6 +14,8 @@ mod layer;
 mod limits;
 mod links;
 mod names;
+mod owners;
+mod policies;
 mod streams;
 mod tree;
 mod types;
@@ -38,10 +40,12 @@ struct Row {
     warnings: usize,
     /// Whether it needs the privileges of root.
     root: bool,
+    /// What is not as by default.
+    options: UnpackOptions,
 }
 
 fn row(row: &'static str, why: &'static str, layers: Vec<Vec<Item>>, want: &'static str) -> Row {
-    Row { row, why, layers, want, warnings: 0, root: false }
+    Row { row, why, layers, want, warnings: 0, root: false, options: UnpackOptions::default() }
 }
 
 impl Row {
@@ -52,6 +56,11 @@ impl Row {
 
     fn root(mut self) -> Self {
         self.root = true;
+        self
+    }
+
+    fn options(mut self, options: UnpackOptions) -> Self {
+        self.options = options;
         self
     }
 }
@@ -83,7 +92,7 @@ fn check(row: &Row, openat2: bool) {
     let what = format!("row {} ({}), openat2: {openat2}", row.row, row.why);
     let archives: Vec<Vec<u8>> = row.layers.iter().map(|items| layer::archive(items)).collect();
     let room = Room::new();
-    let mut options = UnpackOptions::default();
+    let mut options = row.options.clone();
     if !openat2 {
         options = options.without_openat2();
     }
