@@ -44,6 +44,7 @@ impl Ahead {
         scope: &'scope Scope<'scope, 'env>,
         source: &'env dyn Source,
         blobs: Vec<Blob<'env>>,
+        window: u64,
     ) -> Result<Self> {
         let (sender, messages) = sync_channel(BUFFERS);
         let (used, returned) = channel();
@@ -51,7 +52,7 @@ impl Ahead {
             .name("oci-unpack-read".into())
             .spawn_scoped(scope, move || {
                 for blob in blobs {
-                    let last = match read(source, blob, &sender, &returned) {
+                    let last = match read(source, blob, window, &sender, &returned) {
                         Ok(Some(notices)) => Message::End(notices),
                         Ok(None) => return,
                         Err(error) => Message::Failed(error),
@@ -104,6 +105,7 @@ impl Read for Ahead {
 fn read(
     source: &dyn Source,
     blob: Blob<'_>,
+    window: u64,
     sender: &SyncSender<Message>,
     returned: &Receiver<Vec<u8>>,
 ) -> Result<Option<Vec<Notice>>> {
@@ -111,7 +113,7 @@ fn read(
     let content = |e| Error::Content { context: context(), source: Box::new(e) };
     let raw = source.open(blob.descriptor, 0).map_err(content)?;
     let verified = VerifyReader::of(raw, blob.descriptor).map_err(content)?;
-    let mut decoder = Decoder::new(verified, Some(blob.declared))?;
+    let mut decoder = Decoder::with_window(verified, Some(blob.declared), window)?;
     loop {
         let mut buffer = returned.try_recv().unwrap_or_default();
         buffer.resize(BUFFER, 0);

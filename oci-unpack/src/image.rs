@@ -44,7 +44,12 @@ struct Layer<'a> {
 
 fn apply(source: &dyn Source, layers: &[Layer<'_>], tree: Tree, options: &UnpackOptions) -> Result<Report> {
     std::thread::scope(|scope| {
-        let mut ahead = Ahead::start(scope, source, layers.iter().map(|layer| layer.blob).collect())?;
+        let mut ahead = Ahead::start(
+            scope,
+            source,
+            layers.iter().map(|layer| layer.blob).collect(),
+            options.limits.window,
+        )?;
         let mut work = Layers::new(tree, options);
         for (index, layer) in layers.iter().enumerate() {
             work.apply(&mut ahead, Some(&layer.diff_id), |ahead| ahead.next_layer())

@@ -51,7 +51,10 @@
 //! entry names are 0755, 0:0 and of time 0.
 //!
 //! # Features
-//! None. gzip is decoded in Rust; zstd by the reference implementation in C, which is built along.
+//! - `xz`, `bzip2`: layers compressed so are decoded. No media type names them, but images have them.
+//!
+//! None by default. gzip and bzip2 are decoded in Rust; zstd and xz by their reference implementations in C, which are
+//! built along.
 //!
 //! # Errors
 //! One [`Error`] for the crate; [`Error::Layer`] says which layer, and its source what is wrong with it.

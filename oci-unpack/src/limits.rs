@@ -1,3 +1,4 @@
+use crate::compression::WINDOW;
 use crate::framing::FramingLimits;
 
 /// How much an image may ask for. Exceeding a limit is an error that names it, and leaves nothing behind.
@@ -10,6 +11,9 @@ pub struct Limits {
     pub entries: u64,
     /// Uncompressed bytes of one layer, whatever they are. Default 1 TiB.
     pub layer_bytes: u64,
+    /// Bytes of the window that a compressed layer may ask to be kept in memory (zstd, for which it is rounded down to
+    /// a power of two, and xz). Default 128 MiB.
+    pub window: u64,
     /// Symbolic links followed while one name is resolved. Default 40, as in the kernel.
     pub links: u32,
     /// What the headers of an archive may ask for.
@@ -22,6 +26,7 @@ impl Default for Limits {
             bytes: 1 << 40,
             entries: 10_000_000,
             layer_bytes: 1 << 40,
+            window: WINDOW,
             links: 40,
             framing: FramingLimits::default(),
         }
@@ -44,6 +49,12 @@ impl Limits {
     /// Sets the uncompressed bytes of one layer.
     pub fn layer_bytes(mut self, bytes: u64) -> Self {
         self.layer_bytes = bytes;
+        self
+    }
+
+    /// Sets the bytes of the window that a compressed layer may ask for.
+    pub fn window(mut self, bytes: u64) -> Self {
+        self.window = bytes;
         self
     }
 

@@ -52,7 +52,7 @@ impl Rootfs {
     pub fn apply(&mut self, layer: impl Read) -> Result<LayerReport> {
         let index = self.layers.report.layers.len();
         let wrap = |e| Error::Layer { index, source: Box::new(e) };
-        let mut decoder = Decoder::new(layer, None).map_err(wrap)?;
+        let mut decoder = Decoder::with_window(layer, None, self.layers.limits.window).map_err(wrap)?;
         self.layers.apply(&mut decoder, None, |decoder| decoder.notices()).map_err(wrap)
     }
 

@@ -32,12 +32,17 @@ pub struct Decoder<R: Read> {
     state: State<R>,
     declared: Option<Compression>,
     found: Option<Compression>,
+    window: u64,
 }
 
 enum State<R: Read> {
     Plain(Input<R>),
     Gzip(Box<GzipMembers<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
+    #[cfg(feature = "xz")]
+    Xz(liblzma::bufread::XzDecoder<Input<R>>),
+    #[cfg(feature = "bzip2")]
+    Bzip2(bzip2::bufread::MultiBzDecoder<Input<R>>),
 }
 
 /// Something odd about a blob that did not stop the decoding. A strict caller makes it an error.
@@ -58,16 +63,30 @@ pub enum Notice {
     },
 }
 
-/// The largest zstd window, as a power of two: 128 MiB, what `zstd --long` writes and readers take unasked.
-const WINDOW_LOG_MAX: u32 = 27;
+/// The default limit of windows: 128 MiB, what `zstd --long` writes and readers take unasked.
+pub(crate) const WINDOW: u64 = 1 << 27;
+
+/// What the limit is called in errors.
+const WINDOW_NAME: &str = "bytes of a compression window";
 
 impl<R: Read> Decoder<R> {
-    /// Looks at the first bytes of `inner` and decodes accordingly. `declared` is what the media type says.
+    /// Looks at the first bytes of `inner` and decodes accordingly. `declared` is what the media type says. Windows
+    /// may have 128 MiB.
     ///
     /// # Errors
     /// [`Error::Compression`] when the bytes are compressed in a way that is not supported, which it names, or are
     /// neither what was declared nor anything known; what reading can meet.
     pub fn new(inner: R, declared: Option<Compression>) -> Result<Self> {
+        Self::with_window(inner, declared, WINDOW)
+    }
+
+    /// Like [`new`](Self::new), with another limit for windows: what zstd (rounded down to a power of two, at least
+    /// 1 KiB) and xz may ask to be kept in memory, in bytes. The window of gzip is 32 KiB, bzip2 needs 4 MiB at most.
+    /// A blob that asks for more is an [`Error::Limit`] when it is read.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_window(inner: R, declared: Option<Compression>, window: u64) -> Result<Self> {
         let mut input = Input::new(inner);
         let start = input.peek(512).map_err(|e| Error::io("reading the layer", e))?;
         let found = if start.is_empty() { None } else { Some(sniff(start, declared)?) };
@@ -77,11 +96,25 @@ impl<R: Read> Decoder<R> {
             Some(Compression::Zstd) => {
                 let broken = |e: io::Error| Error::Compression { reason: format!("zstd: {e}") };
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(broken)?;
-                decoder.window_log_max(WINDOW_LOG_MAX).map_err(broken)?;
+                // 31 is the format's own end on 64 bits.
+                decoder.window_log_max(window.max(1).ilog2().clamp(10, 31)).map_err(broken)?;
                 State::Zstd(decoder)
             }
+            #[cfg(feature = "xz")]
+            Some(Compression::Xz) => {
+                use liblzma::stream::{CONCATENATED, Stream, TELL_UNSUPPORTED_CHECK};
+                // The dictionary and a little for the decoder itself.
+                let memory = window.saturating_add(1 << 20);
+                let stream = Stream::new_stream_decoder(memory, CONCATENATED | TELL_UNSUPPORTED_CHECK)
+                    .map_err(|e| Error::Compression { reason: format!("xz: {e}") })?;
+                State::Xz(liblzma::bufread::XzDecoder::new_stream(input, stream))
+            }
+            #[cfg(feature = "bzip2")]
+            Some(Compression::Bzip2) => State::Bzip2(bzip2::bufread::MultiBzDecoder::new(input)),
+            #[cfg(not(all(feature = "xz", feature = "bzip2")))]
+            Some(other) => return Err(not_supported(&other.to_string())),
         };
-        Ok(Self { state, declared, found })
+        Ok(Self { state, declared, found, window })
     }
 
     /// What the bytes are; `None` for a blob of no bytes, which is an empty layer only if the diffID says so, too.
@@ -111,6 +144,10 @@ impl<R: Read> Decoder<R> {
             State::Plain(input) => Some(input.into_inner()),
             State::Gzip(members) => members.into_input().map(Input::into_inner),
             State::Zstd(decoder) => Some(decoder.finish().into_inner()),
+            #[cfg(feature = "xz")]
+            State::Xz(decoder) => Some(decoder.into_inner().into_inner()),
+            #[cfg(feature = "bzip2")]
+            State::Bzip2(decoder) => Some(decoder.into_inner().into_inner()),
         }
     }
 
@@ -119,7 +156,24 @@ impl<R: Read> Decoder<R> {
             State::Plain(_) => true,
             State::Gzip(members) => members.input().is_some_and(Input::failed),
             State::Zstd(decoder) => decoder.get_ref().failed(),
+            #[cfg(feature = "xz")]
+            State::Xz(decoder) => decoder.get_ref().failed(),
+            #[cfg(feature = "bzip2")]
+            State::Bzip2(decoder) => decoder.get_ref().failed(),
         }
+    }
+
+    /// What is wrong with the stream.
+    fn broken(&self, error: &io::Error) -> Error {
+        if is_window(error) {
+            return Error::Limit { limit: WINDOW_NAME, maximum: self.window };
+        }
+        let name = self.found.unwrap_or_default();
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("the {name} stream is cut"),
+            _ => format!("{name}: {error}"),
+        };
+        Error::Compression { reason }
     }
 }
 
@@ -129,19 +183,23 @@ impl<R: Read> Read for Decoder<R> {
             State::Plain(input) => input.read(buf),
             State::Gzip(members) => members.read(buf),
             State::Zstd(decoder) => decoder.read(buf),
+            #[cfg(feature = "xz")]
+            State::Xz(decoder) => decoder.read(buf),
+            #[cfg(feature = "bzip2")]
+            State::Bzip2(decoder) => decoder.read(buf),
         };
-        result.map_err(|e| {
-            if self.source_failed() {
-                return e;
-            }
-            let name = if matches!(self.state, State::Zstd(_)) { "zstd" } else { "gzip" };
-            let reason = match e.kind() {
-                io::ErrorKind::UnexpectedEof => format!("the {name} stream is cut"),
-                _ => format!("{name}: {e}"),
-            };
-            Error::Compression { reason }.into()
-        })
+        result.map_err(|e| if self.source_failed() { e } else { self.broken(&e).into() })
     }
+}
+
+/// Whether a decoder gave up because of the window it was asked for.
+fn is_window(error: &io::Error) -> bool {
+    #[cfg(feature = "xz")]
+    if let Some(error) = error.get_ref().and_then(|e| e.downcast_ref::<liblzma::stream::Error>()) {
+        return *error == liblzma::stream::Error::MemLimit;
+    }
+    // The text of ZSTD_error_frameParameter_windowTooLarge, all that its bindings pass on.
+    error.to_string() == "Frame requires too much memory for decoding"
 }
 
 impl<R: Read> fmt::Debug for Decoder<R> {
@@ -172,12 +230,14 @@ fn sniff(start: &[u8], declared: Option<Compression>) -> Result<Compression> {
     if is_header(start) {
         return Ok(Compression::None);
     }
-    let unsupported = match start {
+    let other = match start {
         [0x1f, 0x8b, ..] => return Ok(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Ok(Compression::Zstd),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xz",
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => "bzip2",
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => "bzip2",
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return Ok(Compression::Xz),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => {
+            return Ok(Compression::Bzip2);
+        }
         [0x04, 0x22, 0x4d, 0x18, ..] => "lz4",
         [0x1f, 0x9d, ..] => "compress (.Z)",
         [b'L', b'Z', b'I', b'P', ..] => "lzip",
@@ -194,7 +254,11 @@ fn sniff(start: &[u8], declared: Option<Compression>) -> Result<Compression> {
             });
         }
     };
-    Err(Error::Compression { reason: format!("{unsupported} is not supported") })
+    Err(not_supported(other))
+}
+
+fn not_supported(name: &str) -> Error {
+    Error::Compression { reason: format!("{name} is not supported") }
 }
 
 #[cfg(test)]
@@ -319,6 +383,9 @@ mod tests {
             (b"BZh9\x17\x72\x45\x38\x50\x90\0", "bzip2"),
             (b"\x04\x22\x4d\x18", "lz4"),
         ] {
+            if cfg!(feature = "xz") && name == "xz" || cfg!(feature = "bzip2") && name == "bzip2" {
+                continue;
+            }
             let error = decode(start, Some(Compression::Gzip)).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
@@ -334,7 +401,7 @@ mod tests {
         let frame = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 0x09, 0, 0, b'x'];
         assert_eq!(decode(&frame(27), None).unwrap().0, b"x");
         for log in [28, 31] {
-            assert!(matches!(decode(&frame(log), None), Err(Error::Compression { .. })), "{log}");
+            assert!(matches!(decode(&frame(log), None), Err(Error::Limit { maximum: WINDOW, .. })), "{log}");
         }
     }
 

@@ -23,7 +23,7 @@ impl<W: Write> Encoder<W> {
     /// Compresses into `inner`. `level` is 0–9 for gzip (default 6) and 1–22 for zstd (default 3).
     ///
     /// # Errors
-    /// [`Error::Compression`] for a level that the compression does not have.
+    /// [`Error::Compression`] for a level that the compression does not have, and for xz and bzip2.
     pub fn new(inner: W, compression: Compression, level: Option<u32>) -> Result<Self> {
         let inner = BufWriter::with_capacity(BUFFER, inner);
         let bad_level = || Error::Compression {
@@ -49,6 +49,9 @@ impl<W: Write> Encoder<W> {
                 let mut encoder = zstd::stream::write::Encoder::new(inner, level).map_err(broken)?;
                 encoder.include_checksum(true).map_err(broken)?;
                 State::Zstd(encoder)
+            }
+            Compression::Xz | Compression::Bzip2 => {
+                return Err(Error::Compression { reason: format!("no layer is written as {compression}") });
             }
         }))
     }
@@ -116,6 +119,8 @@ mod tests {
             (Compression::Zstd, 22, true),
             (Compression::Zstd, 0, false),
             (Compression::Zstd, 23, false),
+            (Compression::Xz, 6, false),
+            (Compression::Bzip2, 6, false),
         ] {
             assert_eq!(
                 Encoder::new(Vec::new(), compression, Some(level)).is_ok(),

@@ -11,6 +11,10 @@ pub enum Compression {
     Gzip,
     /// Zstandard (RFC 8878), of one frame or many.
     Zstd,
+    /// xz. No media type names it, so that it is only ever found; decoded with the feature `xz`, never encoded.
+    Xz,
+    /// bzip2. No media type names it, so that it is only ever found; decoded with the feature `bzip2`, never encoded.
+    Bzip2,
 }
 
 impl Compression {
@@ -33,12 +37,16 @@ impl Compression {
         })
     }
 
-    /// The media type of a layer that is compressed so.
+    /// The media type of a layer that is compressed so. Those for xz and bzip2 are what one would expect, but no
+    /// specification has them.
     pub fn media_type(self) -> MediaType {
+        let unregistered = |suffix| MediaType::Other(format!("{}+{suffix}", MediaType::ImageLayer));
         match self {
             Self::None => MediaType::ImageLayer,
             Self::Gzip => MediaType::ImageLayerGzip,
             Self::Zstd => MediaType::ImageLayerZstd,
+            Self::Xz => unregistered("xz"),
+            Self::Bzip2 => unregistered("bzip2"),
         }
     }
 }
@@ -49,6 +57,8 @@ impl std::fmt::Display for Compression {
             Self::None => "plain tar",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
         })
     }
 }
@@ -68,6 +78,7 @@ mod tests {
             ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", Some(Compression::Zstd)),
             ("application/vnd.oci.image.config.v1+json", None),
             ("application/vnd.oci.image.layer.v1.tar+xz", None),
+            ("application/vnd.oci.image.layer.v1.tar+bzip2", None),
         ] {
             assert_eq!(Compression::of_media_type(&MediaType::from(media_type)), expected, "{media_type}");
         }

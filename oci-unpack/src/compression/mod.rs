@@ -1,4 +1,4 @@
-//! Compression of layers: plain, gzip and zstd, decoded by what the bytes are and encoded reproducibly.
+//! Compression of layers: plain, gzip and zstd (and xz and bzip2, with the features of these names), decoded by what the bytes are and encoded reproducibly.
 
 mod decoder;
 mod encoder;
@@ -6,6 +6,7 @@ mod format;
 mod gzip;
 mod input;
 
+pub(crate) use decoder::WINDOW;
 pub use decoder::{Decoder, Notice};
 pub use encoder::Encoder;
 pub use format::Compression;

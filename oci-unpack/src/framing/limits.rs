@@ -12,6 +12,8 @@ pub struct FramingLimits {
     pub sparse_segments: usize,
     /// Bytes of one extended attribute's value. Default 64 KiB, the kernel's own limit.
     pub xattr_bytes: usize,
+    /// Bytes of all extended attributes of one entry, names and values. Default 1 MiB.
+    pub entry_xattr_bytes: usize,
 }
 
 impl Default for FramingLimits {
@@ -22,6 +24,7 @@ impl Default for FramingLimits {
             path_bytes: 4096,
             sparse_segments: 10_000,
             xattr_bytes: 64 << 10,
+            entry_xattr_bytes: 1 << 20,
         }
     }
 }
@@ -54,6 +57,12 @@ impl FramingLimits {
     /// Sets the bytes of one extended attribute's value.
     pub fn xattr_bytes(mut self, bytes: usize) -> Self {
         self.xattr_bytes = bytes;
+        self
+    }
+
+    /// Sets the bytes of all extended attributes of one entry.
+    pub fn entry_xattr_bytes(mut self, bytes: usize) -> Self {
+        self.entry_xattr_bytes = bytes;
         self
     }
 }

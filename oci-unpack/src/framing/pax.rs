@@ -129,9 +129,9 @@ impl Records {
             b"SCHILY.acl.ace" => self.unsupported("SCHILY.acl.ace"),
             _ => {
                 if let Some(xattr) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattrs.schily(xattr, value, limits.xattr_bytes)?;
+                    self.xattrs.schily(xattr, value, limits)?;
                 } else if let Some(xattr) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-                    self.xattrs.libarchive(xattr, value, limits.xattr_bytes)?;
+                    self.xattrs.libarchive(xattr, value, limits)?;
                 } else if let Some(sparse) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.apply(sparse, value, limits)?;
                 }

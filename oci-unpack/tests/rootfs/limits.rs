@@ -3,7 +3,7 @@
 use oci_unpack::framing::FramingLimits;
 use oci_unpack::{Error, Limits, UnpackOptions};
 
-use super::layer::{archive, file};
+use super::layer::{archive, file, item, symlink};
 use super::{Room, message};
 
 fn exceeds(layers: &[Vec<u8>], limits: Limits, name: &str) {
@@ -82,16 +82,46 @@ fn larger_than_the_file_system_takes() {
     room.check_neighbours("a file too large");
 }
 
+/// Each is met exactly, and exceeded by one.
 #[test]
 fn limits_of_the_format() {
-    let long = [file("f", "").pax("comment", vec![b'x'; 5000])];
-    let framing = FramingLimits::default().extension_bytes(4096);
-    exceeds(&[archive(&long)], Limits::default().framing(framing), "4096");
+    type Set = fn(FramingLimits, u64) -> FramingLimits;
+    // A record is its length, a blank, the key, `=`, the value and a newline.
+    let comment = file("f", "").pax("comment", vec![b'x'; 5000 - "5000 comment=\n".len()]).bytes();
+    let xattrs = file("f", "").xattr("user.a", "12345").xattr("user.b", "1");
+    let globals = [item("g1", b'g').bytes(), item("g2", b'g').bytes(), file("f", "").bytes()].concat();
+    let sparse = file("f", "0123")
+        .pax("GNU.sparse.size", "100")
+        .pax("GNU.sparse.numblocks", "4")
+        .pax("GNU.sparse.map", "0,1,10,1,20,1,30,1");
+    let long_name = file("n".repeat(120), "");
+    let cases: [(Vec<u8>, Set, u64, &str); 7] = [
+        (comment, FramingLimits::extension_bytes, 5000, "extension header bytes"),
+        (globals, |l, n| l.pending_extensions(n as u32), 2, "extension headers before one entry"),
+        (long_name.bytes(), |l, n| l.path_bytes(n as usize), 120, "longer than"),
+        (symlink("l", "t".repeat(130)).bytes(), |l, n| l.path_bytes(n as usize), 130, "longer than"),
+        (sparse.bytes(), |l, n| l.sparse_segments(n as usize), 4, "sparse segments"),
+        (xattrs.bytes(), |l, n| l.xattr_bytes(n as usize), 5, "xattr bytes"),
+        (xattrs.bytes(), |l, n| l.entry_xattr_bytes(n as usize), 18, "xattr bytes of one entry"),
+    ];
+    for (mut layer, set, edge, name) in cases {
+        layer.resize(layer.len() + 1024, 0);
+        let unpack = |n| {
+            let room = Room::new();
+            let limits = Limits::default().framing(set(FramingLimits::default(), n));
+            let (result, _) = room.unpack(&[layer.clone()], UnpackOptions::default().limits(limits));
+            assert_eq!(room.destination().exists(), result.is_ok(), "{name}");
+            room.check_neighbours(name);
+            result
+        };
+        unpack(edge).expect(name);
+        let error = message(&unpack(edge - 1).expect_err(name));
+        assert!(error.contains(name) && error.contains(&(edge - 1).to_string()), "{name}: {error}");
+    }
 }
 
 #[test]
 fn links_of_one_name() {
-    use super::layer::symlink;
     let mut items: Vec<_> = (0..10).map(|i| symlink(format!("l{i}"), format!("l{}", i + 1))).collect();
     items.push(symlink("l10", "d"));
     items.push(file("l0/f", "f"));

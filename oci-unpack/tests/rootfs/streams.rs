@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use oci_unpack::UnpackOptions;
 use oci_unpack::compression::Compression;
+use oci_unpack::{Limits, UnpackOptions};
 
 use super::image::{Image, compressed};
 use super::layer::{archive, file};
@@ -80,7 +80,11 @@ fn zstd_frame(window_log: u8) -> Vec<u8> {
 #[test]
 fn zstd() {
     accepted("a window of 128 MiB", &image(ZSTD, zstd_frame(27)), 0);
-    refused("a window of 2 GiB", &image(ZSTD, zstd_frame(31)), "zstd");
+    refused(
+        "a window of 2 GiB",
+        &image(ZSTD, zstd_frame(31)),
+        "limit exceeded: bytes of a compression window",
+    );
     let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], b"extra"].concat();
     let layer = layer();
     let (one, two) = layer.split_at(700);
@@ -88,6 +92,75 @@ fn zstd() {
     let frames = [skippable.clone(), zstd(one), skippable.clone(), zstd(two), skippable].concat();
     accepted("frames, and frames to be skipped", &image(ZSTD, frames), 0);
     refused("garbage behind it", &image(ZSTD, [zstd(&layer), b"garbage".to_vec()].concat()), "zstd");
+}
+
+/// The limit of windows, met and exceeded.
+#[test]
+fn windows() {
+    for (limit, log, fits) in [
+        (1 << 20, 20, true),
+        (1 << 20, 21, false),
+        ((1 << 21) - 1, 21, false),
+        (1 << 31, 31, true),
+        (0, 12, false),
+        (1 << 12, 12, true),
+    ] {
+        let room = Room::new();
+        let options = UnpackOptions::default().limits(Limits::default().window(limit));
+        let result = image(ZSTD, zstd_frame(log)).unpack(&room.destination(), &options);
+        match result {
+            Ok(_) => assert!(fits, "{limit} {log}"),
+            Err(error) => {
+                assert!(!fits, "{limit} {log}: {}", message(&error));
+                assert!(message(&error).contains(&format!("window of {limit}")), "{}", message(&error));
+            }
+        }
+        room.check_neighbours("windows");
+    }
+}
+
+/// No media type names them, so that there is always a warning; and zeros behind them are no padding.
+#[cfg(all(feature = "xz", feature = "bzip2"))]
+#[test]
+fn xz_and_bzip2() {
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+    let layer = layer();
+    let (one, two) = layer.split_at(700);
+    for (name, encode) in [("xz", xz as fn(&[u8]) -> Vec<u8>), ("bzip2", bzip2)] {
+        for media_type in [GZIP, ZSTD, super::image::PLAIN] {
+            accepted(name, &image(media_type, encode(&layer)), 1);
+        }
+        accepted("many streams", &image(GZIP, [encode(one), encode(two)].concat()), 1);
+        let good = encode(&layer);
+        refused("garbage behind it", &image(GZIP, [&good[..], b"garbage"].concat()), name);
+        for cut in [good.len() / 2, good.len() - 1] {
+            refused("cut", &image(GZIP, good[..cut].to_vec()), &format!("the {name} stream is cut"));
+        }
+        for wrong in [good.len() / 2, good.len() - 1, good.len() - 5] {
+            let mut broken = good.clone();
+            broken[wrong] ^= 0x55;
+            refused("damaged", &image(GZIP, broken), name);
+        }
+    }
+    // What xz asks for is the size of its dictionary: 8 MiB at this level.
+    for (window, fits) in [(8 << 20, true), (4 << 20, false)] {
+        let room = Room::new();
+        let options = UnpackOptions::default().limits(Limits::default().window(window));
+        let result = image(GZIP, xz(&layer)).unpack(&room.destination(), &options);
+        assert_eq!(result.is_ok(), fits, "{window}: {result:?}");
+        assert!(
+            fits || message(&result.unwrap_err()).contains("limit exceeded: bytes of a compression window")
+        );
+    }
 }
 
 /// Row 142.
@@ -98,6 +171,9 @@ fn others_are_named() {
         ("bzip2", b"BZh91AY&SY\x94\x99"),
         ("lz4", b"\x04\x22\x4d\x18\x64\x40"),
     ] {
+        if cfg!(feature = "xz") && name == "xz" || cfg!(feature = "bzip2") && name == "bzip2" {
+            continue;
+        }
         for media_type in [GZIP, ZSTD, super::image::PLAIN] {
             refused(name, &image(media_type, start.to_vec()), &format!("{name} is not supported"));
         }
