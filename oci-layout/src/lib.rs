@@ -37,6 +37,8 @@
 //!   gone on from by the next [`ImageLayout::ingest`] of the same digest. Every byte of it is hashed again.
 //! - [`ImageLayout::gc`] removes what index.json does not lead to, beside running writers: what they put or find
 //!   present is spared for a grace age. What it does not know it leaves alone.
+//! - [`ImageLayout::fsck`] checks a layout and changes nothing; [`ImageLayout::repair`] moves what is damaged to
+//!   `.oci-layout/quarantine` and fetches it, and what is missing, from any source.
 //! - No symbolic link below the layout's folder is followed, for reading or writing, and no special file is opened.
 //!
 //! # Features
@@ -55,6 +57,7 @@ mod blobs;
 mod content;
 pub mod edit;
 mod error;
+pub mod fsck;
 pub mod gc;
 mod index;
 mod layout;

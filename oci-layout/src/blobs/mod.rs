@@ -15,7 +15,7 @@ use crate::Result;
 use crate::layout::BLOBS;
 use crate::root::Root;
 
-pub(crate) use list::{Listed, digest_named, for_each, is_plain, since, size};
+pub(crate) use list::{Listed, Listing, digest_named, for_each, is_plain, since, size};
 pub(crate) use read::invalid_offset;
 pub(crate) use staging::PARTIAL;
 pub use writer::BlobWriter;

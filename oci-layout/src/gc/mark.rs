@@ -19,7 +19,7 @@ const MAX_UNKNOWN: u64 = 64 << 20;
 const MAX_MISSING: usize = 1 << 16;
 
 /// Finds what lives. It only ever grows: what lived once in a collection is kept by it.
-pub(super) struct Mark<'a> {
+pub(crate) struct Mark<'a> {
     layout: &'a ImageLayout,
     options: &'a GcOptions,
     sizes: &'a HashMap<&'a Digest, u64>,
@@ -53,7 +53,7 @@ enum Content {
 }
 
 impl<'a> Mark<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         layout: &'a ImageLayout,
         options: &'a GcOptions,
         sizes: &'a HashMap<&'a Digest, u64>,
@@ -70,7 +70,7 @@ impl<'a> Mark<'a> {
         }
     }
 
-    pub(super) fn is_live(&self, digest: &Digest) -> bool {
+    pub(crate) fn is_live(&self, digest: &Digest) -> bool {
         self.live.contains(digest)
     }
 
@@ -80,7 +80,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Marks what index.json leads to, unless it is the file it was the last time; tells whether it was read.
-    pub(super) fn index(&mut self) -> Result<bool> {
+    pub(crate) fn index(&mut self) -> Result<bool> {
         // Before the reading: a change in between is seen the next time.
         let stamp = self.stamp()?;
         if self.index.as_ref() == Some(&stamp) {
@@ -105,7 +105,7 @@ impl<'a> Mark<'a> {
 
     /// Looks at the blobs that are not named so far: manifests whose subject lives do live, and what the young
     /// ones among them name is what somebody is about to tag.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         &mut self,
         blobs: &[Listed],
         is_young: impl Fn(SystemTime) -> bool,

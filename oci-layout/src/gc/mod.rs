@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use crate::{ImageLayout, Result};
-use mark::Mark;
+pub(crate) use mark::Mark;
 pub use options::{Count, GcEvent, GcObserver, GcOptions, GcReport};
 
 impl ImageLayout {

@@ -8,4 +8,5 @@ mod sniff;
 mod tags;
 mod walk;
 
-pub(crate) use document::Document;
+pub(crate) use document::{Document, REF_NAME, descriptor};
+pub(crate) use sniff::sniff;
