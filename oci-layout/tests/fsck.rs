@@ -123,9 +123,10 @@ fn same_size(of: &Descriptor) -> Vec<u8> {
 #[test]
 fn damage_is_found_and_named() {
     type Damage = fn(&Sound) -> Option<Digest>;
+    type Expected = &'static [(Severity, Problem)];
     use Problem as P;
     use Severity::*;
-    let cases: [(&str, Damage, &[(Severity, Problem)]); 12] = [
+    let cases: [(&str, Damage, Expected); 12] = [
         (
             "a layer's bytes",
             |s| {
@@ -558,7 +559,7 @@ fn what_cannot_be_read_is_no_damage() {
         return eprintln!("SKIP what_cannot_be_read_is_no_damage: needs an ordinary user");
     }
     let path = layout.blob_path(layers[0].digest()).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let report = layout.repair(&options(), &RepairOptions::default());
     assert!(path.exists(), "{report:?}");
     let report = layout.fsck(&options()).unwrap();
