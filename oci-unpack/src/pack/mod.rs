@@ -16,10 +16,11 @@
 
 mod header;
 mod layer;
+pub(crate) mod node;
 mod options;
 mod owners;
 mod packed;
-mod walk;
+pub(crate) mod walk;
 mod xattrs;
 
 pub use layer::LayerWriter;

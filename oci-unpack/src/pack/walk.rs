@@ -1,16 +1,16 @@
 use std::collections::HashMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::layer::{check, refuse_whiteout};
-use super::{LayerWriter, Owners, PackEvent, PackOptions, PackedLayer, xattrs};
-use crate::framing::{Entry, EntryKind, Timestamp};
+use super::node::{Folder, Node};
+use super::{LayerWriter, PackEvent, PackOptions, PackedLayer};
+use crate::framing::EntryKind;
 use crate::{Error, Result};
 
 /// Packs what a folder holds into a layer, whose blob goes to `sink`.
@@ -48,7 +48,7 @@ pub fn pack_observed<W: Write>(
     observer: &mut dyn FnMut(PackEvent),
 ) -> Result<(W, PackedLayer)> {
     let dir = dir.as_ref();
-    let mut walk = Walk {
+    let mut packer = Packer {
         shown: dir,
         layer: LayerWriter::new(sink, options)?,
         options,
@@ -56,163 +56,113 @@ pub fn pack_observed<W: Write>(
         path: Vec::new(),
         links: HashMap::new(),
     };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, dir, flags, Mode::empty()).map_err(|e| walk.failed("opening", e))?;
+    let root = Folder::open(dir).map_err(|e| packer.failed("opening", e))?;
     if options.root_entry {
-        walk.path.extend_from_slice(b"./");
-        let stat = rustix::fs::fstat(&root).map_err(|e| walk.failed("reading", e))?;
-        let xattrs = walk.xattrs(root.as_fd())?;
-        let entry = Entry { xattrs, ..walk.entry(EntryKind::Directory, &stat)? };
-        walk.layer.write_checked(&entry, io::empty())?;
-        walk.path.clear();
+        packer.folder(&root)?;
     }
-    walk.directory(&root)?;
-    walk.layer.finish()
+    packer.contents(&root)?;
+    packer.layer.finish()
 }
 
-struct Walk<'a, W: Write> {
+/// Writes nodes of one tree.
+pub(crate) struct Packer<'a, W: Write> {
     /// The folder, for messages.
-    shown: &'a Path,
-    layer: LayerWriter<W>,
-    options: &'a PackOptions,
-    observer: &'a mut dyn FnMut(PackEvent),
-    /// The name of what is being packed, below the folder.
-    path: Vec<u8>,
+    pub(crate) shown: &'a Path,
+    pub(crate) layer: LayerWriter<W>,
+    pub(crate) options: &'a PackOptions,
+    pub(crate) observer: &'a mut dyn FnMut(PackEvent),
+    /// The name of what is being packed, below the folder, without a slash at the end.
+    pub(crate) path: Vec<u8>,
     /// The first names of files with more than one, by device and inode.
-    links: HashMap<(u64, u64), Vec<u8>>,
+    pub(crate) links: HashMap<(u64, u64), Vec<u8>>,
 }
 
-impl<W: Write> Walk<'_, W> {
+impl<W: Write> Packer<'_, W> {
     /// Packs what a directory holds.
-    fn directory(&mut self, dir: &OwnedFd) -> Result<()> {
-        let names = names(dir).map_err(|e| self.failed("listing", e))?;
+    fn contents(&mut self, dir: &Folder) -> Result<()> {
+        let names = dir.names().map_err(|e| self.failed("listing", e))?;
         let base = self.path.len();
         for name in names {
+            if base > 0 {
+                self.path.push(b'/');
+            }
             self.path.extend_from_slice(name.as_bytes());
             refuse_whiteout(name.as_bytes(), &self.path)?;
-            self.node(dir.as_fd(), &name)?;
+            if let Some(sub) = self.node(dir, &name)? {
+                self.contents(&sub)?;
+            }
             self.path.truncate(base);
         }
         Ok(())
     }
 
-    fn node(&mut self, dir: BorrowedFd<'_>, name: &CString) -> Result<()> {
-        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| self.failed("reading", e))?;
-        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => return self.subdirectory(dir, name),
-            FileType::RegularFile => EntryKind::Regular,
-            FileType::Symlink => EntryKind::Symlink,
-            FileType::CharacterDevice => EntryKind::CharDevice { major, minor },
-            FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::Socket => {
-                let path = self.path_buf();
-                (self.observer)(PackEvent::SocketSkipped { path });
-                return Ok(());
-            }
-            FileType::Unknown => return Err(Error::entry(&self.path, "a kind of file that is not known")),
+    /// Packs one node of a directory. One that is a directory itself is returned.
+    pub(crate) fn node(&mut self, dir: &Folder, name: &CStr) -> Result<Option<Folder>> {
+        let Some(node) = dir.look(name).map_err(|e| self.failed("reading", e))? else {
+            let path = self.path_buf();
+            (self.observer)(PackEvent::SocketSkipped { path });
+            return Ok(None);
         };
-        if stat.st_nlink > 1
-            && let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino))
+        if node.kind == EntryKind::Directory {
+            let sub = Folder::open_at(dir, name).map_err(|e| self.failed("opening", e))?;
+            self.folder(&sub)?;
+            return Ok(Some(sub));
+        }
+        if node.linked
+            && let Some(first) = self.links.get(&node.identity.inode())
         {
-            let link = first.clone();
-            let entry = Entry { link, ..self.entry(EntryKind::HardLink, &stat)? };
-            check(&entry)?;
-            return self.layer.write_checked(&entry, io::empty());
+            let link = Node { kind: EntryKind::HardLink, size: 0, link: first.clone(), ..node };
+            self.write(&link, io::empty())?;
+            return Ok(None);
         }
-        if stat.st_nlink > 1 {
-            self.links.insert((stat.st_dev, stat.st_ino), self.path.clone());
+        if node.linked {
+            self.links.insert(node.identity.inode(), self.path.clone());
         }
-        if kind == EntryKind::Regular {
-            return self.file(dir, name);
+        if node.kind == EntryKind::Regular {
+            let (file, node) = dir.file(name).map_err(|e| match e {
+                Errno::STALE => {
+                    Error::entry(&self.path, "was replaced by something else while it was packed")
+                }
+                errno => self.failed("opening", errno),
+            })?;
+            self.write(&node, File::from(file))?;
+        } else {
+            self.write(&node, io::empty())?;
         }
-        let mut entry = self.entry(kind, &stat)?;
-        if kind == EntryKind::Symlink {
-            let target =
-                rustix::fs::readlinkat(dir, name, Vec::new()).map_err(|e| self.failed("reading", e))?;
-            entry.link = target.into_bytes();
+        Ok(None)
+    }
+
+    /// Writes the entry of an open directory.
+    pub(crate) fn folder(&mut self, dir: &Folder) -> Result<()> {
+        let node = dir.node().map_err(|e| self.failed("reading", e))?;
+        self.write(&node, io::empty())
+    }
+
+    fn write(&mut self, node: &Node, data: impl Read) -> Result<()> {
+        let (mut entry, skipped) = node.entry(&self.path, self.options)?;
+        for name in skipped {
+            let (path, name) = (self.path_buf(), String::from_utf8_lossy(&name).into_owned());
+            (self.observer)(PackEvent::XattrSkipped { path, name });
+        }
+        if node.kind == EntryKind::Directory {
+            entry.path.extend_from_slice(if entry.path.is_empty() { b"./" } else { b"/" });
         }
         check(&entry)?;
-        self.layer.write_checked(&entry, io::empty())
-    }
-
-    fn subdirectory(&mut self, dir: BorrowedFd<'_>, name: &CString) -> Result<()> {
-        // Another process may have put a link here since: NOFOLLOW makes that an error.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let sub =
-            rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(|e| self.failed("opening", e))?;
-        let stat = rustix::fs::fstat(&sub).map_err(|e| self.failed("reading", e))?;
-        self.path.push(b'/');
-        let xattrs = self.xattrs(sub.as_fd())?;
-        let entry = Entry { xattrs, ..self.entry(EntryKind::Directory, &stat)? };
-        check(&entry)?;
-        self.layer.write_checked(&entry, io::empty())?;
-        self.directory(&sub)
-    }
-
-    fn file(&mut self, dir: BorrowedFd<'_>, name: &CString) -> Result<()> {
-        // NONBLOCK: should a fifo stand here by now, opening it must not wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(|e| self.failed("opening", e))?;
-        let stat = rustix::fs::fstat(&file).map_err(|e| self.failed("reading", e))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::entry(&self.path, "was replaced by something else while it was packed"));
-        }
-        let xattrs = self.xattrs(file.as_fd())?;
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let entry = Entry { size, xattrs, ..self.entry(EntryKind::Regular, &stat)? };
-        check(&entry)?;
-        self.layer.write_checked(&entry, File::from(file))
-    }
-
-    /// What all kinds of entries have.
-    fn entry(&self, kind: EntryKind, stat: &Stat) -> Result<Entry> {
-        let owner = self.options.owners.of(stat.st_uid, stat.st_gid);
-        let (uid, gid) = owner.map_err(|reason| Error::entry(&self.path, reason))?;
-        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-        let mtime = self.options.mtime(Timestamp { seconds: stat.st_mtime, nanos });
-        Ok(Entry { mode: stat.st_mode & 0o7777, uid, gid, mtime, ..Entry::new(self.path.clone(), kind) })
-    }
-
-    fn xattrs(&mut self, file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let owners_kept = self.options.owners == Owners::Keep;
-        let (path, observer) = (&self.path, &mut self.observer);
-        let keep = |name: &[u8]| {
-            let keep = xattrs::belongs(name, self.options.trusted_xattrs, owners_kept);
-            if !keep {
-                let name = String::from_utf8_lossy(name).into_owned();
-                observer(PackEvent::XattrSkipped { path: OsStr::from_bytes(path).into(), name });
-            }
-            keep
-        };
-        xattrs::read(file, keep).map_err(|e| self.failed("reading extended attributes of", e))
+        self.layer.write_checked(&entry, data)
     }
 
     fn path_buf(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(&self.path))
+        if self.path.is_empty() { PathBuf::from(".") } else { PathBuf::from(OsStr::from_bytes(&self.path)) }
     }
 
-    fn failed(&self, doing: &str, errno: rustix::io::Errno) -> Error {
-        // Joining nothing would add a slash.
-        let below = self.path_buf();
-        let path = if self.path.is_empty() { self.shown.to_path_buf() } else { self.shown.join(below) };
-        Error::io(format!("{doing} {}", path.display()), errno)
+    pub(crate) fn failed(&self, doing: &str, error: impl Into<io::Error>) -> Error {
+        failed(doing, self.shown, &self.path, error)
     }
 }
 
-/// The names in a directory, sorted by bytes.
-fn names(dir: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if !matches!(name.to_bytes(), b"." | b"..") {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
+/// An error of a system call on a name below a folder.
+pub(crate) fn failed(doing: &str, folder: &Path, path: &[u8], error: impl Into<io::Error>) -> Error {
+    // Joining nothing would add a slash.
+    let path = if path.is_empty() { folder.to_path_buf() } else { folder.join(OsStr::from_bytes(path)) };
+    Error::io(format!("{doing} {}", path.display()), error)
 }

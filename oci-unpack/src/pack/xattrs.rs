@@ -6,11 +6,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{fgetxattr, flistxattr, flistxattr_query};
 use rustix::io::Errno;
 
-/// Reads the attributes for which `keep` is true, sorted by name. File systems without attributes have none.
-pub(super) fn read(
-    file: impl AsFd,
-    mut keep: impl FnMut(&[u8]) -> bool,
-) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+/// Reads all attributes, sorted by name. File systems without attributes have none.
+pub(super) fn read(file: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     // Most files have none, and need no buffer.
     match flistxattr_query(&file) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
@@ -27,15 +24,16 @@ pub(super) fn read(
     let mut xattrs = Vec::new();
     for name in list.split_inclusive(|&b| b == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-        if !keep(name.to_bytes()) {
-            continue;
-        }
         match fgetxattr(&file, name, &mut buffer[..]) {
             Ok(len) => {
                 xattrs.push((name.to_bytes().to_vec(), buffer.get(..len).unwrap_or_default().to_vec()));
             }
             // Removed since it was listed.
             Err(Errno::NODATA) => {}
+            // It says nothing to a layer, so its value need not be known.
+            Err(_) if !belongs(name.to_bytes(), true, true) => {
+                xattrs.push((name.to_bytes().to_vec(), Vec::new()));
+            }
             Err(e) => return Err(e),
         }
     }
