@@ -41,7 +41,7 @@
 //! ```
 //!
 //! [`unpack`] takes a whole image to one folder, or to nothing. [`Rootfs`] applies layers one by one to a folder.
-//! [`pack`] makes layers. Below these are [`compression`] and [`framing`], the bytes of a layer and its entries.
+//! [`pack`] makes layers, [`diff`] out of what changed. Below these are [`compression`] and [`framing`], the bytes of a layer and its entries.
 //!
 //! # What becomes of an entry
 //! Every entry ends up in the tree, or is told as a [`Warning`] by an [`Event`], or is an [`Error`]; [`Policies`] say
@@ -72,6 +72,7 @@
 
 mod ahead;
 pub mod compression;
+pub mod diff;
 mod error;
 mod event;
 pub mod framing;

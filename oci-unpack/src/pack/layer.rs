@@ -237,7 +237,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at(path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1))
 }
 
-pub(super) fn refuse_whiteout(name: &[u8], path: &[u8]) -> Result<()> {
+pub(crate) fn refuse_whiteout(name: &[u8], path: &[u8]) -> Result<()> {
     if name.starts_with(WHITEOUT) {
         return Err(Error::entry(path, "a layer cannot hold a file of this name: it would hide another"));
     }

@@ -24,6 +24,7 @@ pub(crate) mod walk;
 mod xattrs;
 
 pub use layer::LayerWriter;
+pub(crate) use layer::refuse_whiteout;
 pub use options::PackOptions;
 pub use owners::{IdRange, Owners};
 pub use packed::{PackEvent, PackedLayer};

@@ -110,6 +110,25 @@ impl Node {
         };
         Ok((entry, skipped.into_iter().map(|(name, _)| name).collect()))
     }
+
+    /// Whether a layer would say the same of another node, content apart.
+    pub(crate) fn says_the_same(&self, other: &Self, options: &PackOptions) -> bool {
+        let owner = |node: &Self| options.owners.of(node.uid, node.gid);
+        let kept = |node: &Self| -> Vec<(Vec<u8>, Vec<u8>)> {
+            let owners_kept = options.owners == Owners::Keep;
+            let belongs = |name: &[u8]| xattrs::belongs(name, options.trusted_xattrs, owners_kept);
+            node.xattrs.iter().filter(|(name, _)| belongs(name)).cloned().collect()
+        };
+        (self.kind, self.mode, self.size, &self.link) == (other.kind, other.mode, other.size, &other.link)
+            && same_time(self.mtime, other.mtime, options.nanoseconds)
+            && ((self.uid, self.gid) == (other.uid, other.gid) || owner(self) == owner(other))
+            && (self.xattrs == other.xattrs || kept(self) == kept(other))
+    }
+}
+
+/// Copies of a tree often have whole seconds only; so has a layer, unless fractions are asked for.
+fn same_time(a: Timestamp, b: Timestamp, nanoseconds: bool) -> bool {
+    a == b || !nanoseconds && a.seconds == b.seconds && (a.nanos == 0 || b.nanos == 0)
 }
 
 fn time(seconds: i64, nanos: impl TryInto<u32>) -> Timestamp {

@@ -10,10 +10,10 @@ pub struct PackOptions {
     pub(super) compression: Compression,
     pub(super) level: Option<u32>,
     pub(super) latest_mtime: Option<i64>,
-    pub(super) nanoseconds: bool,
+    pub(crate) nanoseconds: bool,
     pub(super) owners: Owners,
     pub(super) trusted_xattrs: bool,
-    pub(super) root_entry: bool,
+    pub(crate) root_entry: bool,
 }
 
 impl PackOptions {
