@@ -73,6 +73,9 @@ pub struct UnpackOptions {
     /// Whether `trusted.*` extended attributes are kept, which needs `CAP_SYS_ADMIN` of the initial user
     /// namespace. Default no.
     pub keep_trusted_xattrs: bool,
+    /// Whether blocks of 4 KiB that are all zeros become holes of their files, which saves space and costs a look at
+    /// every byte. The holes of sparse entries are kept either way. Default no.
+    pub holes: bool,
     /// When data reaches the disk. Default [`SyncPolicy::None`].
     pub sync: SyncPolicy,
     /// Stops the work when raised.
@@ -120,6 +123,12 @@ impl UnpackOptions {
         self
     }
 
+    /// Sets whether blocks of zeros become holes.
+    pub fn holes(mut self, holes: bool) -> Self {
+        self.holes = holes;
+        self
+    }
+
     /// Sets when data reaches the disk.
     pub fn sync(mut self, sync: SyncPolicy) -> Self {
         self.sync = sync;
@@ -155,6 +164,7 @@ impl fmt::Debug for UnpackOptions {
             .field("policies", &self.policies)
             .field("devices", &self.devices)
             .field("keep_trusted_xattrs", &self.keep_trusted_xattrs)
+            .field("holes", &self.holes)
             .field("sync", &self.sync)
             .field("observer", &self.observer.is_some())
             .finish_non_exhaustive()

@@ -4,6 +4,8 @@ use crate::{Error, Result};
 const PREFIX: &[u8] = b".wh.";
 const METADATA: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Where AUFS keeps the inodes of files with names in several branches.
+pub(super) const PSEUDO_LINKS: &[u8] = b".wh..wh.plnk";
 
 /// What the name of an entry asks for. Only the name does: the type, the content and the attributes of a marker
 /// mean nothing, and all types exist in public images.
@@ -17,6 +19,9 @@ pub(crate) enum Marker<'a> {
     Opaque,
     /// Bookkeeping of AUFS: of no meaning in an image, and never a whiteout.
     Metadata,
+    /// The same, but hard links of the image may name it as their target: archives were made that have the content
+    /// of a file there alone.
+    PseudoLink,
 }
 
 impl<'a> Marker<'a> {
@@ -24,6 +29,9 @@ impl<'a> Marker<'a> {
     pub(crate) fn of(path: &'a Path) -> Result<Self> {
         let refuse = |reason| Err(Error::entry(path.as_bytes(), reason));
         for component in path.parent().split(|b| *b == b'/') {
+            if path.parent() == PSEUDO_LINKS {
+                return Ok(Self::PseudoLink);
+            }
             if component.starts_with(METADATA) && component != OPAQUE {
                 return Ok(Self::Metadata);
             }
@@ -73,7 +81,10 @@ mod tests {
             ("a/.wh..wh..opq", Marker::Opaque),
             (".wh..wh..opq", Marker::Opaque),
             (".wh..wh.foo", Marker::Metadata),
-            (".wh..wh.plnk/123", Marker::Metadata),
+            (".wh..wh.plnk", Marker::Metadata),
+            (".wh..wh.plnk/123", Marker::PseudoLink),
+            (".wh..wh.plnk/1/2", Marker::Metadata),
+            ("a/.wh..wh.plnk/123", Marker::Metadata),
             (".wh..wh..opq2", Marker::Metadata),
         ] {
             assert_eq!(Marker::of(&parse(raw)).unwrap(), marker, "{raw}");

@@ -1,5 +1,6 @@
 //! The engine: the entries of one layer become changes of a tree.
 
+mod holes;
 mod late;
 mod marker;
 mod name;
@@ -7,13 +8,13 @@ mod name;
 use std::io::Read;
 
 use late::LateLinks;
-use marker::Marker;
+use marker::{Marker, PSEUDO_LINKS};
 use name::{Above, Name, Path};
 use rustix::fs::FileType;
 
 use crate::framing::{ArchiveReader, Entry, EntryKind};
 use crate::report::LayerReport;
-use crate::tree::{Linked, Listed, Missing, Place, Tree};
+use crate::tree::{Linked, Listed, Missing, Place, ROOT, Tree};
 use crate::{Error, Event, Limits, Result, Warning};
 
 /// Progress is told after so many entries or bytes.
@@ -56,7 +57,8 @@ pub(crate) fn apply<R: Read>(
 ) -> Result<LayerReport> {
     tree.begin_layer();
     let (entries, bytes) = (budget.entries, budget.bytes);
-    let mut work = Work { tree, archive, late: LateLinks::default(), told: (entries, bytes) };
+    let mut work =
+        Work { tree, archive, late: LateLinks::default(), pseudo_links: false, told: (entries, bytes) };
     while let Some(entry) = work.archive.next_entry()? {
         work.tree.reporter.check_cancelled()?;
         work.tell_warnings()?;
@@ -65,8 +67,11 @@ pub(crate) fn apply<R: Read>(
         work.tell_progress(budget);
     }
     work.tell_warnings()?;
-    let Work { tree, late, .. } = work;
+    let Work { tree, late, pseudo_links, .. } = work;
     late.make(tree)?;
+    if pseudo_links {
+        tree.remove(Place { dir: ROOT, name: PSEUDO_LINKS })?;
+    }
     Ok(LayerReport { entries: budget.entries - entries, bytes: budget.bytes - bytes, archive_bytes: 0 })
 }
 
@@ -74,6 +79,8 @@ struct Work<'a, R> {
     tree: &'a mut Tree,
     archive: &'a mut ArchiveReader<R>,
     late: LateLinks,
+    /// Whether there are pseudo-links to be removed.
+    pseudo_links: bool,
     /// Entries and bytes at the last progress event.
     told: (u64, u64),
 }
@@ -92,6 +99,7 @@ impl<R: Read> Work<'_, R> {
         match Marker::of(&path)? {
             Marker::No => self.node(&path, entry),
             Marker::Metadata => Ok(()),
+            Marker::PseudoLink => self.pseudo_link(&path, entry),
             Marker::Whiteout(name) => match self.tree.resolve(path.parent(), Missing::Tell)? {
                 Some(dir) => self.tree.hide(Place { dir, name }),
                 None => Ok(()),
@@ -101,6 +109,19 @@ impl<R: Read> Work<'_, R> {
                 None => Ok(()),
             },
         }
+    }
+
+    /// Is there for the links of its layer alone, and gone at the end of it.
+    fn pseudo_link(&mut self, path: &Path, entry: Entry) -> Result<()> {
+        if entry.kind != EntryKind::Regular {
+            return Ok(());
+        }
+        if !self.pseudo_links {
+            self.pseudo_links = true;
+            // No image has such a name, but a folder that layers are applied to may.
+            self.tree.remove(Place { dir: ROOT, name: PSEUDO_LINKS })?;
+        }
+        self.node(path, entry)
     }
 
     fn node(&mut self, path: &Path, mut entry: Entry) -> Result<()> {
@@ -132,7 +153,13 @@ impl<R: Read> Work<'_, R> {
     fn file(&mut self, at: Place<'_>, size: u64, attributes: &Listed) -> Result<()> {
         let mut file = self.tree.begin_file(at)?;
         while let Some(chunk) = self.archive.data()? {
-            self.tree.write(&mut file, at, chunk.offset, chunk.bytes)?;
+            if self.tree.holes {
+                for (offset, bytes) in holes::between(chunk.offset, chunk.bytes) {
+                    self.tree.write(&mut file, at, offset, bytes)?;
+                }
+            } else {
+                self.tree.write(&mut file, at, chunk.offset, chunk.bytes)?;
+            }
             self.tree.reporter.check_cancelled()?;
         }
         self.tree.end_file(file, at, size, attributes)

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use fds::Descriptors;
 pub(crate) use link::Linked;
-use map::{Attributes, DirMap, Found, ROOT};
-pub(crate) use map::{DirId, Listed};
+use map::{Attributes, DirMap, Found};
+pub(crate) use map::{DirId, Listed, ROOT};
 use means::Means;
 pub(crate) use remove::{for_each_name, open_any_mode, remove_dir};
 pub(crate) use resolve::Missing;
@@ -55,6 +55,8 @@ pub(crate) struct Tree {
     max_links: u32,
     keep_trusted: bool,
     devices: Devices,
+    /// Whether blocks of zeros are left out of files.
+    pub(crate) holes: bool,
     sync: crate::SyncPolicy,
     pub(crate) reporter: Reporter,
 }
@@ -80,6 +82,7 @@ impl Tree {
             max_links: options.limits.links,
             keep_trusted: options.keep_trusted_xattrs,
             devices: options.devices,
+            holes: options.holes,
             sync: options.sync,
             reporter: Reporter::new(options),
         })

@@ -14,7 +14,7 @@ const DEPTH: usize = 32;
 
 impl Tree {
     /// Removes whatever has this name, with all that is below it. Nothing there is fine.
-    pub(super) fn remove(&mut self, at: Place<'_>) -> Result<()> {
+    pub(crate) fn remove(&mut self, at: Place<'_>) -> Result<()> {
         let parent = self.fd(at.dir)?;
         let was_dir = match unlinkat(&parent, at.name, AtFlags::empty()) {
             Ok(()) => false,

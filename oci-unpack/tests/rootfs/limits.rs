@@ -82,6 +82,32 @@ fn larger_than_the_file_system_takes() {
     room.check_neighbours("a file too large");
 }
 
+#[test]
+fn zeros_become_holes_when_asked() {
+    use std::os::unix::fs::MetadataExt;
+    // Runs and their ends on every side of the buffers between the stages, and zeros at the end.
+    let mut data = vec![0; 3 << 20];
+    for at in [0, 5000, 262_143, 262_144, 1 << 20, (2 << 20) + 4095] {
+        data[at] = 1;
+    }
+    let layer = archive(&[file("before", "x"), file("f", &data), file("zeros", vec![0; 1 << 20])]);
+    let mut blocks = Vec::new();
+    for holes in [false, true] {
+        let room = Room::new();
+        let options = UnpackOptions::default().holes(holes);
+        let report = room.unpack(std::slice::from_ref(&layer), options).0.unwrap();
+        assert_eq!(report.bytes(), 1 + (4 << 20), "holes count in full");
+        assert!(std::fs::read(room.destination().join("f")).unwrap() == data);
+        assert!(std::fs::read(room.destination().join("zeros")).unwrap() == vec![0; 1 << 20]);
+        let used = |name| room.destination().join(name).metadata().unwrap().blocks();
+        blocks.push((used("f"), used("zeros")));
+    }
+    let [(written, zeros), (sparse, none)] = blocks[..] else { panic!() };
+    assert!(written >= 6144 && zeros >= 2048, "{blocks:?}");
+    // The six blocks that are not zeros, and those that the ends of buffers cut.
+    assert!(sparse < 1000 && none < 1000, "{blocks:?}");
+}
+
 /// Each is met exactly, and exceeded by one.
 #[test]
 fn limits_of_the_format() {

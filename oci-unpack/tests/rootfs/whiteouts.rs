@@ -268,13 +268,36 @@ fn refused_markers() {
             row("73", "a marker above the root", vec![vec![wh("../.wh.canary")]], "error: out of the root"),
             row(
                 "23",
-                "a hard link into the bookkeeping of AUFS, which is not kept",
-                vec![vec![
-                    dir(".wh..wh.plnk/"),
-                    file(".wh..wh.plnk/123", "data"),
-                    hard("a/hl", ".wh..wh.plnk/123"),
-                ]],
-                "error: a/hl…does not exist",
+                "hard links into the bookkeeping of AUFS: the content is theirs, and the bookkeeping is not kept",
+                vec![
+                    vec![
+                        wh(".wh.a"),
+                        hard("early", ".wh..wh.plnk/123"),
+                        dir(".wh..wh.plnk/"),
+                        file(".wh..wh.plnk/123", "data").mode(0o600),
+                        file(".wh..wh.plnk/unused", "unused"),
+                        hard("new/hl", ".wh..wh.plnk/123"),
+                        hard("new/other", "new/hl"),
+                        fifo(".wh..wh.plnk/pipe"),
+                        wh(".wh.top"),
+                        wh(".wh..wh..opq"),
+                    ],
+                    vec![file("upper", "")],
+                ],
+                "early =data 0600
+                 new/ @0
+                 new/hl == early
+                 new/other == early
+                 upper =",
+            ),
+            row(
+                "23b",
+                "they are their own layer's only",
+                vec![
+                    vec![file(".wh..wh.plnk/123", "data"), hard("hl", ".wh..wh.plnk/123")],
+                    vec![hard("again", ".wh..wh.plnk/123")],
+                ],
+                "error: again…does not exist",
             ),
         ],
     );
