@@ -3,6 +3,8 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::printable;
+
 /// Why a program ends, and with which exit code.
 #[derive(Debug)]
 pub struct Failure {
@@ -30,10 +32,10 @@ impl Failure {
 
     /// One `error:` line on standard error, a `caused by:` line for each cause under it, and the exit code.
     pub fn report(&self) -> ExitCode {
-        let mut text = format!("error: {}\n", one_line(&self.cause));
+        let mut text = format!("error: {}\n", printable(&self.cause.to_string()));
         let mut cause = self.cause.source();
         while let Some(error) = cause {
-            text += &format!("caused by: {}\n", one_line(error));
+            text += &format!("caused by: {}\n", printable(&error.to_string()));
             cause = error.source();
         }
         // Where standard error is closed there is nobody to tell.
@@ -46,11 +48,6 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
     fn from(cause: E) -> Self {
         Self { cause: cause.into(), code: 1 }
     }
-}
-
-/// A message stays one line, whatever names and texts it holds.
-fn one_line(error: impl fmt::Display) -> String {
-    error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[derive(Debug)]
@@ -68,15 +65,5 @@ impl fmt::Display for Step {
 impl Error for Step {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.cause)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stays_one_line() {
-        assert_eq!(one_line("a\nb\u{1b}[2J"), "a b [2J");
     }
 }

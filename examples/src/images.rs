@@ -1,5 +1,6 @@
 use oci_client::Reference;
-use oci_digest::content::{self, CopyOptions, CopyReport, Event, Platforms, Sink};
+use oci_digest::Platform;
+use oci_digest::content::{self, CopyOptions, CopyReport, Event, Image, Platforms, Sink};
 use oci_layout::ImageLayout;
 
 use crate::{Access, Failure};
@@ -26,4 +27,14 @@ pub fn is_complete(layout: &ImageLayout, tag: &str) -> bool {
     content::image(layout, tag, None).is_ok_and(|image| {
         image.manifest.view().layers().iter().all(|layer| layout.has(layer).unwrap_or(false))
     })
+}
+
+/// The platform that an image's config names.
+pub fn platform_of(image: &Image) -> Platform {
+    let config = image.config.view();
+    let mut platform = Platform::default();
+    platform.set_os(config.os().clone());
+    platform.set_architecture(config.architecture().clone());
+    platform.set_variant(config.variant().clone());
+    platform
 }

@@ -4,12 +4,24 @@
 mod access;
 mod caller;
 mod failure;
+mod image_name;
 mod images;
+mod interrupt;
+mod progress;
+mod source_date;
+mod staged;
+mod text;
 
 pub use access::{Access, UserPassword};
 pub use caller::{not_run, user_namespace};
 pub use failure::Failure;
-pub use images::{is_complete, pull};
+pub use image_name::ImageName;
+pub use images::{is_complete, platform_of, pull};
+pub use interrupt::{die_of_signal, interrupted_by, interruption};
+pub use progress::{Counted, Progress};
+pub use source_date::{rfc3339, source_date, source_date_epoch};
+pub use staged::Staged;
+pub use text::{human_size, print_line, printable, table};
 
 /// The project's README: its examples are compiled with this crate's tests.
 #[cfg(doctest)]

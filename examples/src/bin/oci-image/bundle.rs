@@ -1,0 +1,59 @@
+//! A bundle: `rootfs/`, `config.json`, and `oci-image.state`, which says what it was made of.
+
+use std::fs;
+use std::path::Path;
+
+use examples::{Failure, Progress, Staged};
+use oci_digest::content::Image;
+use oci_runtime::spec::{self, ImageOptions};
+
+/// Makes a bundle, all or nothing: `unpack` is given the folder for the files.
+pub(crate) fn make<T>(
+    destination: &Path,
+    image: &Image,
+    strict: bool,
+    progress: &Progress,
+    unpack: impl FnOnce(&Path) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let staged = Staged::beside(destination)?;
+    let rootfs = staged.path().join("rootfs");
+    let outcome = unpack(&rootfs)?;
+    write_config(staged.path(), &rootfs, image, strict, progress)?;
+    staged.commit()?;
+    Ok(outcome)
+}
+
+/// config.json, for a runtime of this user. `users` is a folder in which the image's users are looked up.
+pub(crate) fn write_config(
+    bundle: &Path,
+    users: &Path,
+    image: &Image,
+    strict: bool,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let config = image.config.view();
+    let mut options = ImageOptions::default().user_namespace(examples::user_namespace());
+    if has_no_command(image) {
+        let what = "the image has no command; config.json runs \"sh\"";
+        if strict {
+            return Err(Failure::new(what));
+        }
+        progress.warn("config.json", what);
+        options = options.args(["sh"]);
+    }
+    let mut spec = spec::from_image(config, users, &options)
+        .map_err(|e| Failure::during("making config.json of the image's config", e))?;
+    // runtime-spec config.md, Root: a path that is relative is relative to the bundle.
+    if let Some(root) = spec.root_mut() {
+        root.set_path("rootfs".into());
+    }
+    let path = bundle.join("config.json");
+    let mut text = serde_json::to_vec_pretty(&spec)?;
+    text.push(b'\n');
+    fs::write(&path, text).map_err(|e| Failure::during(format!("writing {}", path.display()), e))
+}
+
+fn has_no_command(image: &Image) -> bool {
+    let Some(config) = image.config.view().config() else { return true };
+    [config.entrypoint(), config.cmd()].into_iter().flatten().all(Vec::is_empty)
+}

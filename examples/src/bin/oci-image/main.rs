@@ -1,0 +1,61 @@
+//! `oci-image`: works on images in layout folders: unpacks, changes, lists, checks and cleans up.
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod ls;
+mod new;
+mod stat;
+mod tag;
+mod tell;
+mod unpack;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use examples::Failure;
+
+/// Works on images in OCI image layouts: unpacks and packs them, changes what they say, lists, checks and cleans up.
+///
+/// An image is named LAYOUT:TAG or LAYOUT@DIGEST; without either the tag is "latest". LAYOUT is a folder.
+///
+/// Every command does all of its work or none: on an error, a limit or an interruption the destination is as it was
+/// before. The exit status is 0; 1 for a failure, with one line "error: …" on standard error and a line "caused by: …"
+/// for each cause; 2 for a wrong command line. An interrupted command cleans up and ends by the signal. A warning is one
+/// line "warning: WHERE: WHAT" on standard error.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Unpack(unpack::Unpack),
+    New(new::New),
+    Ls(ls::Ls),
+    Stat(stat::Stat),
+    Tag(tag::Tag),
+    Untag(tag::Untag),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Unpack(command) => command.go(),
+        Command::New(command) => command.go(),
+        Command::Ls(command) => command.go(),
+        Command::Stat(command) => command.go(),
+        Command::Tag(command) => command.go(),
+        Command::Untag(command) => command.go(),
+    };
+    match (outcome, examples::interrupted_by()) {
+        (Ok(code), _) => code,
+        (Err(_), Some(signal)) => {
+            let failure = Failure::new(format!("interrupted by {signal}"));
+            let code = failure.report();
+            examples::die_of_signal();
+            code
+        }
+        (Err(failure), None) => failure.report(),
+    }
+}

@@ -1,0 +1,98 @@
+//! `oci-image unpack`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use examples::{Failure, ImageName, Progress};
+use oci_digest::content::Image;
+use oci_digest::{Platform, platform};
+use oci_layout::ImageLayout;
+use oci_unpack::{Limits, Ownership, UnpackOptions};
+use serde_json::json;
+
+use crate::bundle;
+use crate::tell;
+
+/// Unpacks an image into a bundle: a root file system and a runtime's config.json
+///
+/// The bundle holds rootfs/, config.json, which "ocirun run" and other runtimes take, and oci-image.state, which "repack"
+/// and "diff" need. BUNDLE must be absent or an empty folder; it is made beside itself and renamed when every digest was
+/// right.
+///
+/// Root gives the files the owners of the image. An ordinary user owns all of them, and devices are left out with a
+/// warning each.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unpack {
+    /// Unpack the files only, into BUNDLE itself; it cannot be repacked
+    #[arg(long)]
+    rootfs_only: bool,
+    /// Every warning is an error
+    #[arg(long)]
+    strict: bool,
+    /// The platform to take of an image for several, as linux/arm64 [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::parse)]
+    platform: Option<Platform>,
+    /// The most bytes of files over all layers, as 2g [default: 1 TiB]
+    #[arg(long, value_name = "SIZE", value_parser = oci_runtime::spec::parse_size)]
+    max_size: Option<u64>,
+    /// The most entries over all layers [default: 10 million]
+    #[arg(long, value_name = "N")]
+    max_entries: Option<u64>,
+    /// Tell what happens as one JSON object per line on standard output. Member "event": "start" (layers, bytes),
+    /// "layer-started" (layer, digest), "progress" (layer, entries, bytes), "layer-done" (layer, entries, bytes),
+    /// "warning" (path, message), "done" (entries, bytes, warnings)
+    #[arg(long)]
+    json: bool,
+    /// The image: LAYOUT[:TAG] or LAYOUT@DIGEST
+    image: ImageName,
+    /// Where it goes
+    bundle: PathBuf,
+}
+
+impl Unpack {
+    pub(crate) fn go(self) -> Result<ExitCode, Failure> {
+        let cancel = examples::interruption()?;
+        let progress = Progress::new(self.json);
+        let layout = self.image.open()?;
+        let image = self.image.find(&layout, self.platform.as_ref())?;
+        let limits = Limits::default();
+        let limits = self.max_size.map_or(limits.clone(), |bytes| limits.bytes(bytes));
+        let limits = self.max_entries.map_or(limits.clone(), |entries| limits.entries(entries));
+        let options = UnpackOptions::default()
+            .ownership(Ownership::Auto)
+            .limits(limits)
+            .strict(self.strict)
+            .cancel(cancel)
+            .observer(tell::unpacking(&progress, &image));
+        let report = self.into_destination(&layout, &image, &options, &progress);
+        progress.finish();
+        let report = report?;
+        progress.event(&json!({
+            "event": "done",
+            "entries": report.entries(),
+            "bytes": report.bytes(),
+            "warnings": progress.warnings(),
+        }));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn into_destination(
+        &self,
+        layout: &ImageLayout,
+        image: &Image,
+        options: &UnpackOptions,
+        progress: &Progress,
+    ) -> Result<oci_unpack::Report, Failure> {
+        tell::start(progress, image);
+        let rootfs = |destination: &Path| {
+            let source = progress.counted(layout);
+            let (manifest, config) = (image.manifest.view(), image.config.view());
+            oci_unpack::unpack(&source, manifest, config, destination, options)
+                .map_err(|e| Failure::during(format!("unpacking {}", self.image), e))
+        };
+        if self.rootfs_only {
+            return rootfs(&self.bundle);
+        }
+        bundle::make(&self.bundle, image, self.strict, progress, rootfs)
+    }
+}

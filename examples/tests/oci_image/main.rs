@@ -1,0 +1,12 @@
+//! `oci-image` by hand: what each command makes, prints and says when it fails, and what it leaves behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
+
+#[path = "../peers/mod.rs"]
+mod peers;
+
+mod interrupted;
+mod listing;
+mod refused;
+mod scratch;
+mod unpacked;
