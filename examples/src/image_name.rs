@@ -57,6 +57,8 @@ impl ImageName {
     /// When the layout has no such name, no image for the platform, or documents that cannot be understood.
     pub fn find(&self, layout: &ImageLayout, wanted: Option<&Platform>) -> Result<Image, Failure> {
         let name = self.name_or_latest();
+        // First, because its error names the layout.
+        layout.resolve(name)?;
         let named = layout.named(name)?;
         // Some tools list the platforms of an image side by side under one tag, instead of in an index.
         let image = if named.len() > 1 && named.iter().all(|entry| entry.platform().is_some()) {

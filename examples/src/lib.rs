@@ -3,6 +3,7 @@
 
 mod access;
 mod caller;
+mod cancellable;
 mod failure;
 mod image_name;
 mod images;
@@ -13,6 +14,7 @@ mod staged;
 mod text;
 
 pub use access::{Access, UserPassword};
+pub use cancellable::Cancellable;
 pub use caller::{not_run, user_namespace};
 pub use failure::Failure;
 pub use image_name::ImageName;

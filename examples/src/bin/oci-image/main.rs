@@ -1,10 +1,16 @@
 //! `oci-image`: works on images in layout folders: unpacks, changes, lists, checks and cleans up.
 #![forbid(unsafe_code)]
 
+mod append;
 mod bundle;
+mod config;
+mod gc;
+mod history;
+mod layer;
 mod ls;
 mod new;
 mod stat;
+mod state;
 mod tag;
 mod tell;
 mod unpack;
@@ -32,21 +38,27 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Unpack(unpack::Unpack),
+    Append(append::Append),
+    Config(config::Config),
     New(new::New),
     Ls(ls::Ls),
     Stat(stat::Stat),
     Tag(tag::Tag),
     Untag(tag::Untag),
+    Gc(gc::Gc),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Unpack(command) => command.go(),
+        Command::Append(command) => command.go(),
+        Command::Config(command) => command.go(),
         Command::New(command) => command.go(),
         Command::Ls(command) => command.go(),
         Command::Stat(command) => command.go(),
         Command::Tag(command) => command.go(),
         Command::Untag(command) => command.go(),
+        Command::Gc(command) => command.go(),
     };
     match (outcome, examples::interrupted_by()) {
         (Ok(code), _) => code,

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use examples::{Failure, ImageName, rfc3339, source_date};
-use oci_digest::{MediaType, Platform, canonical, platform};
+use oci_digest::{Platform, platform};
 use oci_layout::ImageLayout;
-use serde_json::json;
+use oci_layout::edit::{Family, ImageEdit};
 
 /// Makes an empty layout, or an empty image in it
 ///
@@ -32,26 +32,9 @@ impl New {
             return Err(Failure::new(format!("{}: there is such a tag already", self.image)));
         }
         let platform = self.platform.unwrap_or_else(platform::host);
-        // image-spec config.md: architecture, os and rootfs are REQUIRED.
-        let mut config = json!({
-            "created": created,
-            "architecture": platform.architecture(),
-            "os": platform.os(),
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": []},
-        });
-        if let Some(variant) = platform.variant() {
-            config["variant"] = json!(variant);
-        }
-        let config = layout.put(MediaType::ImageConfig, canonical::to_vec(&config)?.as_slice())?;
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": MediaType::ImageManifest,
-            "config": config,
-            "layers": [],
-        });
-        let manifest = layout.put(MediaType::ImageManifest, canonical::to_vec(&manifest)?.as_slice())?;
-        layout.tag(&manifest, tag)?;
+        let mut edit = ImageEdit::new(Family::Oci, &platform);
+        edit.config_mut()?.created(created.as_str());
+        edit.commit(&layout, &[tag])?;
         Ok(ExitCode::SUCCESS)
     }
 }
