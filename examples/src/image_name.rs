@@ -114,7 +114,8 @@ fn split(text: &str, is_layout: impl Fn(&Path) -> bool) -> (&str, Option<&str>) 
         // An `@` that no digest follows belongs to the folder.
         .filter(|&at| text.as_bytes().get(at) == Some(&b':') || text.get(at + 1..).is_some_and(is_digest))
         .collect();
-    let layout = ends.iter().rev().find(|&&at| text.get(..at).is_some_and(|folder| is_layout(Path::new(folder))));
+    let layout =
+        ends.iter().rev().find(|&&at| text.get(..at).is_some_and(|folder| is_layout(Path::new(folder))));
     match layout.or(ends.first()) {
         Some(&at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
         None => (text, None),

@@ -14,8 +14,8 @@ mod staged;
 mod text;
 
 pub use access::{Access, UserPassword};
-pub use cancellable::Cancellable;
 pub use caller::{not_run, user_namespace};
+pub use cancellable::Cancellable;
 pub use failure::Failure;
 pub use image_name::ImageName;
 pub use images::{is_complete, platform_of, pull};

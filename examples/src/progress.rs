@@ -36,7 +36,8 @@ impl Progress {
 
     /// The work begins; it is done when this many bytes were read.
     pub fn start(&self, bytes: u64, message: impl Into<String>) {
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {bytes}/{total_bytes} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {bytes}/{total_bytes} {elapsed}")
+        {
             self.bar.set_style(style.progress_chars("=> "));
         }
         self.bar.set_length(bytes);
@@ -56,7 +57,7 @@ impl Progress {
     /// An event for machines: an object whose member `event` says what happened.
     pub fn event(&self, event: &Value) {
         if self.json {
-            print_line(&event.to_string());
+            print_line(event);
         }
     }
 
@@ -106,7 +107,11 @@ impl Source for Counted<'_> {
         Ok(if self.bar.is_hidden() { reader } else { Box::new(self.bar.wrap_read(reader)) })
     }
 
-    fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> oci_digest::Result<Vec<Descriptor>> {
+    fn referrers(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> oci_digest::Result<Vec<Descriptor>> {
         self.source.referrers(subject, artifact_type)
     }
 

@@ -24,7 +24,8 @@ pub fn source_date_epoch() -> Result<Option<i64>, Failure> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| (0..=LAST).contains(seconds));
+    let seconds =
+        text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| (0..=LAST).contains(seconds));
     match seconds {
         Some(seconds) => Ok(Some(seconds)),
         None => Err(Failure::new(format!("SOURCE_DATE_EPOCH is no number of seconds: {}", text.display()))),

@@ -27,11 +27,13 @@ impl Staged {
             Err(e) if e.kind() == io::ErrorKind::NotFound => std::path::absolute(destination)?,
             Err(e) => return Err(Failure::during(format!("looking at {}", destination.display()), e)),
         };
-        check(&real).map_err(|reason| {
-            Failure::new(format!("destination {}: {reason}", destination.display()))
-        })?;
+        check(&real)
+            .map_err(|reason| Failure::new(format!("destination {}: {reason}", destination.display())))?;
         let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
-            return Err(Failure::new(format!("destination {}: it has no name of its own", destination.display())));
+            return Err(Failure::new(format!(
+                "destination {}: it has no name of its own",
+                destination.display()
+            )));
         };
         let mut prefix = name.to_owned();
         prefix.push(".tmp-");
@@ -103,7 +105,7 @@ mod tests {
         let staged = Staged::beside(&destination).unwrap();
         fs::create_dir(staged.path().join("closed")).unwrap();
         fs::write(staged.path().join("closed/file"), "x").unwrap();
-        fs::set_permissions(staged.path().join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(staged.path().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
         drop(staged);
         assert!(names().is_empty(), "{:?}", names());
 

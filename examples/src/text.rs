@@ -10,7 +10,11 @@ pub fn print_line(line: impl fmt::Display) {
 /// Text of one line that a terminal takes as text, whatever a name in it holds.
 pub fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        if c.is_control() {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
         line
     })
 }
@@ -29,7 +33,8 @@ pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
             if column > 0 {
                 line += "  ";
             }
-            line += &if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+            line +=
+                &if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
         }
         text += line.trim_end();
         text.push('\n');

@@ -36,7 +36,8 @@ fn an_interrupted_unpack_leaves_nothing() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         for option in [&[][..], &["--rootfs-only"]] {
             let arguments = [&["unpack", "--json"], option, &["images:long", "bundle"]].concat();
-            let mut child = scratch.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                scratch.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
             // It is in the middle of a layer when it tells of progress.
             let progressed = lines.any(|line| line.unwrap().contains("\"progress\""));

@@ -14,14 +14,20 @@ fn layouts_and_images_are_made() {
     scratch.prints(&["new", "--platform", "linux/arm64", "a:v1"]);
     scratch.prints(&["new", "b:v1"]);
     assert_eq!(scratch.prints(&["ls", "a"]), "v1\n");
-    let stat: Value = serde_json::from_str(&scratch.prints(&["stat", "--json", "--platform", "linux/arm64", "a:v1"])).unwrap();
-    assert_eq!((&stat["platform"], &stat["size"], &stat["layers"]), (&json!("linux/arm64"), &json!(0), &json!([])));
+    let stat: Value =
+        serde_json::from_str(&scratch.prints(&["stat", "--json", "--platform", "linux/arm64", "a:v1"]))
+            .unwrap();
+    assert_eq!(
+        (&stat["platform"], &stat["size"], &stat["layers"]),
+        (&json!("linux/arm64"), &json!(0), &json!([]))
+    );
     let path = |name: &str| scratch.path(name).display().to_string();
     scratch.fails(&["new", "a"], &format!("{} is an image layout already", path("a")), "");
     scratch.fails(&["new", "a:v1"], "a:v1: there is such a tag already", "");
     fs::create_dir(scratch.path("c")).unwrap();
     fs::write(scratch.path("c/file"), "x").unwrap();
-    let error = format!("{} is not an image layout: the folder holds other files, for example file", path("c"));
+    let error =
+        format!("{} is not an image layout: the folder holds other files, for example file", path("c"));
     scratch.fails(&["new", "c"], &error, "");
     scratch.fails(&["new", "c:v1"], &error, "");
 }
@@ -58,7 +64,11 @@ fn tags_come_and_go() {
     // The blobs stay until they are collected.
     assert!(layout.blob(one.digest()).is_ok());
     scratch.fails(&["untag", "images:one"], "images:one: there is no such tag", "");
-    scratch.fails(&["tag", "images:absent", "x"], &format!("absent not found in {}", scratch.path("images").display()), "");
+    scratch.fails(
+        &["tag", "images:absent", "x"],
+        &format!("absent not found in {}", scratch.path("images").display()),
+        "",
+    );
     let tag = "a b";
     scratch.fails(&["tag", "images:two", tag], &tag_error(&scratch, tag), "");
     let output = scratch.run(&["untag", "images"]);
@@ -89,7 +99,11 @@ fn listings_are_for_people_and_machines() {
     assert_eq!(lines[0], ["TAG", "DIGEST", "KIND", "SIZE"]);
     assert_eq!(lines[1][..3], ["v1", image.digest().as_ref(), "image"]);
     assert_eq!(lines.len(), 2);
-    scratch.fails(&["ls", "nowhere"], &format!("{} is not an image layout: no such folder", scratch.path("nowhere").display()), "");
+    scratch.fails(
+        &["ls", "nowhere"],
+        &format!("{} is not an image layout: no such folder", scratch.path("nowhere").display()),
+        "",
+    );
 }
 
 #[test]
@@ -100,7 +114,11 @@ fn stat_shows_each_step_with_its_layer() {
         {"created": "2024-01-01T00:00:00Z", "created_by": "ADD . /"},
         {"created_by": "ENV A=b", "empty_layer": true, "comment": "no files"},
     ]);
-    scratch.image("v1", &[fill, |layer| layer.add_dir("b", 0o755).unwrap()], json!({"history": history, "author": "me\u{1b}[2J"}));
+    scratch.image(
+        "v1",
+        &[fill, |layer| layer.add_dir("b", 0o755).unwrap()],
+        json!({"history": history, "author": "me\u{1b}[2J"}),
+    );
     let stat: Value = serde_json::from_str(&scratch.prints(&["stat", "--json", "images:v1"])).unwrap();
     let steps = stat["history"].as_array().unwrap();
     assert_eq!(steps.len(), 3);

@@ -5,6 +5,8 @@
 #[path = "../peers/mod.rs"]
 mod peers;
 
+mod changed;
+mod collected;
 mod interrupted;
 mod listing;
 mod refused;

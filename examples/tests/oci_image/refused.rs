@@ -16,7 +16,11 @@ fn wrong_names() {
     scratch.fails(&["unpack", "images:absent", "b"], &format!("absent not found in {images}"), "");
     scratch.fails(&["unpack", "images", "b"], &format!("latest not found in {images}"), "");
     let nowhere = scratch.path("nowhere").display().to_string();
-    scratch.fails(&["unpack", "nowhere:v1", "b"], &format!("{nowhere} is not an image layout: no such folder"), "");
+    scratch.fails(
+        &["unpack", "nowhere:v1", "b"],
+        &format!("{nowhere} is not an image layout: no such folder"),
+        "",
+    );
     scratch.fails(
         &["unpack", "--platform", "linux/arm64", "images:v1", "b"],
         "images:v1 is for linux/amd64, not for linux/arm64",
@@ -111,7 +115,9 @@ fn limits_are_over_all_layers() {
     let scratch = Scratch::new();
     let fill: Fill = |layer| layer.add_file("a", 0o644, 100, &[0; 100][..]).unwrap();
     scratch.image("v1", &[fill, fill, fill], json!({"config": {"Cmd": ["sh"]}}));
-    for (option, least, cause) in [("--max-size", 300, "bytes written of"), ("--max-entries", 3, "entries of")] {
+    for (option, least, cause) in
+        [("--max-size", 300, "bytes written of"), ("--max-entries", 3, "entries of")]
+    {
         let value = |n: u64| format!("{option}={n}");
         scratch.fails(
             &["unpack", &value(least - 1), "images:v1", "b"],

@@ -65,7 +65,10 @@ impl Scratch {
         assert_eq!(lines.next(), Some(format!("error: {error}").as_str()), "{arguments:?}\n{err}");
         let causes: Vec<&str> = lines.collect();
         assert!(causes.iter().all(|line| line.starts_with("caused by: ")), "{arguments:?}\n{err}");
-        assert!(cause.is_empty() || causes.iter().any(|line| line.contains(cause)), "{arguments:?}: no {cause:?} in\n{err}");
+        assert!(
+            cause.is_empty() || causes.iter().any(|line| line.contains(cause)),
+            "{arguments:?}: no {cause:?} in\n{err}"
+        );
         assert_eq!(before, self.everything(), "{arguments:?} left something behind");
     }
 

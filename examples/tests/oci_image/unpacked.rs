@@ -103,7 +103,8 @@ fn the_platform_chooses_of_an_index() {
     let layout = scratch.layout("images");
     let mut entries = Vec::new();
     for arch in ["amd64", "arm64", "s390x"] {
-        let mut entry = json!(crate::scratch::put_image(&layout, &[], json!({"architecture": arch, "author": arch})));
+        let mut entry =
+            json!(crate::scratch::put_image(&layout, &[], json!({"architecture": arch, "author": arch})));
         entry["platform"] = json!({"os": "linux", "architecture": arch});
         entries.push(entry);
     }
@@ -116,7 +117,8 @@ fn the_platform_chooses_of_an_index() {
         assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["author"], arch);
         scratch.warns(&["unpack", &platform, "images:multi", arch]);
     }
-    let error = "content not found: no image for linux/riscv64, there are linux/amd64, linux/arm64, linux/s390x";
+    let error =
+        "content not found: no image for linux/riscv64, there are linux/amd64, linux/arm64, linux/s390x";
     let output = scratch.run(&["unpack", "--platform", "linux/riscv64", "images:multi", "none"]);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(text(&output.stderr).contains("linux/riscv64"), "{}", text(&output.stderr));

@@ -65,9 +65,7 @@ impl Append {
             Some(path) if path.is_dir() => {
                 let progress = Progress::new(false);
                 let mut observer = |event| tell(&progress, &event);
-                layer::store(layout, cancel, |out| {
-                    Ok(pack_observed(path, out, &options, &mut observer)?.1)
-                })?
+                layer::store(layout, cancel, |out| Ok(pack_observed(path, out, &options, &mut observer)?.1))?
             }
             Some(path) => return archive(layout, path, cancel),
             None => layer::store(layout, cancel, |out| {

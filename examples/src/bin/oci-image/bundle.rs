@@ -1,30 +1,29 @@
 //! A bundle: `rootfs/`, `config.json`, and `oci-image.state`, which says what it was made of.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use examples::{Failure, Progress, Staged};
 use oci_digest::content::Image;
 use oci_runtime::spec::{self, ImageOptions};
 
-/// Makes a bundle, all or nothing: `unpack` is given the folder for the files.
+/// Makes a bundle, all or nothing: `unpack` is given its folder, and gives one where the image's users are found.
 pub(crate) fn make<T>(
     destination: &Path,
     image: &Image,
     strict: bool,
     progress: &Progress,
-    unpack: impl FnOnce(&Path) -> Result<T, Failure>,
+    unpack: impl FnOnce(&Path) -> Result<(T, PathBuf), Failure>,
 ) -> Result<T, Failure> {
     let staged = Staged::beside(destination)?;
-    let rootfs = staged.path().join("rootfs");
-    let outcome = unpack(&rootfs)?;
-    write_config(staged.path(), &rootfs, image, strict, progress)?;
+    let (outcome, users) = unpack(staged.path())?;
+    write_config(staged.path(), &users, image, strict, progress)?;
     staged.commit()?;
     Ok(outcome)
 }
 
 /// config.json, for a runtime of this user. `users` is a folder in which the image's users are looked up.
-pub(crate) fn write_config(
+fn write_config(
     bundle: &Path,
     users: &Path,
     image: &Image,

@@ -121,7 +121,7 @@ struct Members {
 impl Config {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let layout = self.image.open()?;
-        if self.members == Members::default() && self.tag.is_none() {
+        if self.changes_nothing() {
             let image = self.image.find(&layout, self.platform.as_ref())?;
             let config: Value = serde_json::from_slice(image.config.bytes())?;
             print_line(serde_json::to_string_pretty(&config)?);
@@ -138,6 +138,10 @@ impl Config {
         }
         edit.commit_in(&layout, &[tag])?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.members == Members::default() && self.history == HistoryFlags::default() && self.tag.is_none()
     }
 }
 
@@ -250,7 +254,11 @@ impl Members {
         // A variant is one of an architecture: with a new one the old variant means nothing.
         let kept = self.architecture.is_none().then(|| member("variant")).flatten();
         platform.set_variant(self.variant.clone().or(kept));
-        platform.set_os_version(self.os_version.clone().or_else(|| member("os.version")));
+        // They were set before, and would be taken away.
+        platform.set_os_version(member("os.version"));
+        platform.set_os_features(
+            config.get("os.features").cloned().and_then(|list| serde_json::from_value(list).ok()),
+        );
         Ok(edit.set_platform(&platform)?)
     }
 }

@@ -115,10 +115,18 @@ mod tests {
 
     #[test]
     fn ages() {
-        for (text, seconds) in
-            [("0", Some(0)), ("90", Some(90)), ("2m", Some(120)), ("24h", Some(86_400)), ("7d", Some(604_800)),
-             ("h", None), ("1w", None), ("-1", None), ("", None), ("99999999999999999999d", None)]
-        {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("90", Some(90)),
+            ("2m", Some(120)),
+            ("24h", Some(86_400)),
+            ("7d", Some(604_800)),
+            ("h", None),
+            ("1w", None),
+            ("-1", None),
+            ("", None),
+            ("99999999999999999999d", None),
+        ] {
             assert_eq!(age(text).ok(), seconds.map(Duration::from_secs), "{text}");
         }
     }

@@ -1,7 +1,6 @@
 //! `oci-image.state`: what a bundle was made of, for `repack` and `diff`.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use examples::Failure;
@@ -10,8 +9,6 @@ use serde::{Deserialize, Serialize};
 
 const NAME: &str = "oci-image.state";
 const VERSION: u32 = 1;
-/// More than any header has.
-const MAX_HEADER: u64 = 1 << 20;
 
 /// The first line of the file, a JSON object. What follows it is a snapshot of rootfs/, as `oci_unpack::diff::Snapshot`
 /// writes it; nothing in a bundle of layers.
@@ -64,35 +61,5 @@ impl State {
         file.write_all(&header).and_then(|()| file.write_all(snapshot)).map_err(doing)?;
         file.persist(&path).map_err(|e| doing(e.error))?;
         Ok(())
-    }
-
-    /// Reads the file, with the snapshot.
-    pub(crate) fn read(bundle: &Path) -> Result<(Self, Vec<u8>), Failure> {
-        let path = bundle.join(NAME);
-        let doing = || format!("reading {}", path.display());
-        let file = File::open(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Failure::during(format!("{} is no bundle that oci-image unpacked", bundle.display()), e)
-            }
-            _ => Failure::during(doing(), e),
-        })?;
-        let mut file = BufReader::new(file);
-        let mut header = Vec::new();
-        file.by_ref()
-            .take(MAX_HEADER)
-            .read_until(b'\n', &mut header)
-            .map_err(|e| Failure::during(doing(), e))?;
-        let state: Self = serde_json::from_slice(&header).map_err(|e| Failure::during(doing(), e))?;
-        if state.version != VERSION {
-            return Err(Failure::new(format!("{} is of version {}, known is {VERSION}", path.display(), state.version)));
-        }
-        let mut snapshot = Vec::new();
-        file.read_to_end(&mut snapshot).map_err(|e| Failure::during(doing(), e))?;
-        Ok((state, snapshot))
-    }
-
-    /// Whether a folder is such a bundle.
-    pub(crate) fn is_in(folder: &Path) -> bool {
-        fs::symlink_metadata(folder.join(NAME)).is_ok()
     }
 }

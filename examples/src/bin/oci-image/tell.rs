@@ -30,12 +30,11 @@ pub(crate) fn unpacking(progress: &Progress, image: &Image) -> impl Fn(&Event) +
             let digest = digests.get(*layer);
             progress.event(&json!({"event": "layer-started", "layer": layer, "digest": digest}));
         }
-        Event::Progress { layer, entries, bytes } => progress.event(
-            &json!({"event": "progress", "layer": layer, "entries": entries, "bytes": bytes}),
-        ),
-        Event::LayerDone { layer, entries, bytes } => progress.event(
-            &json!({"event": "layer-done", "layer": layer, "entries": entries, "bytes": bytes}),
-        ),
+        Event::Progress { layer, entries, bytes } => {
+            progress.event(&json!({"event": "progress", "layer": layer, "entries": entries, "bytes": bytes}))
+        }
+        Event::LayerDone { layer, entries, bytes } => progress
+            .event(&json!({"event": "layer-done", "layer": layer, "entries": entries, "bytes": bytes})),
         Event::Warning { layer, path, warning } => {
             let place = if path.is_empty() { format!("layer {}", layer) } else { path.clone() };
             progress.warn(&place, &warning.to_string());

@@ -11,6 +11,7 @@ use oci_unpack::{Limits, Ownership, UnpackOptions};
 use serde_json::json;
 
 use crate::bundle;
+use crate::state::{Owners, State};
 use crate::tell;
 
 /// Unpacks an image into a bundle: a root file system and a runtime's config.json
@@ -20,12 +21,18 @@ use crate::tell;
 /// right.
 ///
 /// Root gives the files the owners of the image. An ordinary user owns all of them, and devices are left out with a
-/// warning each.
+/// warning each; see --rootless.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unpack {
     /// Unpack the files only, into BUNDLE itself; it cannot be repacked
     #[arg(long)]
     rootfs_only: bool,
+    /// Work as an ordinary user does, and record the image's owners in extended attributes, from which "repack" takes
+    /// them: user.rootlesscontainers, which umoci and PRoot know, or user.containers.override_stat, which
+    /// fuse-overlayfs and podman know and which also stands for devices; or drop them
+    #[arg(long, value_enum, value_name = "POLICY", num_args = 0..=1, require_equals = true,
+        default_missing_value = "rootlesscontainers")]
+    rootless: Option<Rootless>,
     /// Every warning is an error
     #[arg(long)]
     strict: bool,
@@ -49,6 +56,13 @@ pub(crate) struct Unpack {
     bundle: PathBuf,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Rootless {
+    Rootlesscontainers,
+    OverrideStat,
+    Drop,
+}
+
 impl Unpack {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let cancel = examples::interruption()?;
@@ -59,7 +73,7 @@ impl Unpack {
         let limits = self.max_size.map_or(limits.clone(), |bytes| limits.bytes(bytes));
         let limits = self.max_entries.map_or(limits.clone(), |entries| limits.entries(entries));
         let options = UnpackOptions::default()
-            .ownership(Ownership::Auto)
+            .ownership(self.ownership())
             .limits(limits)
             .strict(self.strict)
             .cancel(cancel)
@@ -93,6 +107,31 @@ impl Unpack {
         if self.rootfs_only {
             return rootfs(&self.bundle);
         }
-        bundle::make(&self.bundle, image, self.strict, progress, rootfs)
+        let state = State::new(layout.path(), self.image.name_or_latest(), &image.descriptor, self.owners());
+        bundle::make(&self.bundle, image, self.strict, progress, |folder| {
+            let rootfs_folder = folder.join("rootfs");
+            let report = rootfs(&rootfs_folder)?;
+            state.write(folder, &[])?;
+            Ok((report, rootfs_folder))
+        })
+    }
+
+    fn ownership(&self) -> Ownership {
+        match self.rootless {
+            None => Ownership::Auto,
+            Some(Rootless::Rootlesscontainers) => Ownership::RootlessContainers,
+            Some(Rootless::OverrideStat) => Ownership::OverrideStat,
+            Some(Rootless::Drop) => Ownership::Drop,
+        }
+    }
+
+    /// What that comes to for this user.
+    fn owners(&self) -> Owners {
+        match self.rootless {
+            None if rustix::process::geteuid().is_root() => Owners::Applied,
+            None | Some(Rootless::Drop) => Owners::Dropped,
+            Some(Rootless::Rootlesscontainers) => Owners::Rootlesscontainers,
+            Some(Rootless::OverrideStat) => Owners::OverrideStat,
+        }
     }
 }
