@@ -44,6 +44,11 @@ impl Progress {
         self.bar.set_message(message.into());
     }
 
+    /// So many more bytes were read.
+    pub fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
     /// What is being done now.
     pub fn message(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());

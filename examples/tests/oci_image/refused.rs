@@ -88,7 +88,7 @@ fn blobs_that_are_not_what_they_should_be() {
         }
     }
     fs::remove_file(&path).unwrap();
-    scratch.fails(&["unpack", "images:v1", "b"], "unpacking images:v1", &format!("{layer}"));
+    scratch.fails(&["unpack", "images:v1", "b"], "unpacking images:v1", layer);
 }
 
 #[test]

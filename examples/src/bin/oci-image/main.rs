@@ -4,6 +4,7 @@
 mod append;
 mod bundle;
 mod config;
+mod fsck;
 mod gc;
 mod history;
 mod layer;
@@ -39,13 +40,14 @@ struct Arguments {
 enum Command {
     Unpack(unpack::Unpack),
     Append(append::Append),
-    Config(config::Config),
+    Config(Box<config::Config>),
     New(new::New),
     Ls(ls::Ls),
     Stat(stat::Stat),
     Tag(tag::Tag),
     Untag(tag::Untag),
     Gc(gc::Gc),
+    Fsck(fsck::Fsck),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Tag(command) => command.go(),
         Command::Untag(command) => command.go(),
         Command::Gc(command) => command.go(),
+        Command::Fsck(command) => command.go(),
     };
     match (outcome, examples::interrupted_by()) {
         (Ok(code), _) => code,

@@ -78,7 +78,7 @@ impl Unpack {
             .strict(self.strict)
             .cancel(cancel)
             .observer(tell::unpacking(&progress, &image));
-        let report = self.into_destination(&layout, &image, &options, &progress);
+        let report = self.unpack_into(&layout, &image, &options, &progress);
         progress.finish();
         let report = report?;
         progress.event(&json!({
@@ -90,7 +90,7 @@ impl Unpack {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn into_destination(
+    fn unpack_into(
         &self,
         layout: &ImageLayout,
         image: &Image,
