@@ -91,6 +91,16 @@ pub enum Error {
         /// The vocabulary's error.
         source: Box<oci_digest::Error>,
     },
+    /// An archive that is damaged, or not what it is taken for. Get it again, or name it by its kind.
+    #[error("invalid archive {}: {}{reason}", .path.display(), if .member.is_empty() { String::new() } else { format!("{}: ", .member) })]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The member of it, empty for the whole archive.
+        member: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Reading or writing the layout failed.
     #[error("cannot {action} {}", .path.display())]
     Io {

@@ -14,7 +14,7 @@ pub(crate) const INDEX: &str = "index.json";
 pub(crate) const BLOBS: &str = "blobs";
 
 /// image-layout.md, oci-layout file: the `imageLayoutVersion` this crate reads and writes.
-const VERSION: &str = "1.0.0";
+pub(crate) const VERSION: &str = "1.0.0";
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 
 const EMPTY_INDEX: &str =

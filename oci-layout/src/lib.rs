@@ -21,6 +21,7 @@
 //! [`ImageLayout`] implements the content traits of [`oci_digest::content`], so that whole images are copied into it
 //! and out of it by `oci_digest::content::copy`.
 //!
+//! [`archive`] reads and writes the same images in one file, as oci-archive and docker-archive, and in one flat folder.
 //! [`edit`] changes images, indexes and artifacts, in a layout or any other store.
 //!
 //! # What holds
@@ -53,6 +54,7 @@
 //! may read the layout, and whoever may write it may write the layout.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod blobs;
 mod content;
 pub mod edit;

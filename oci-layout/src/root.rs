@@ -152,6 +152,17 @@ impl Root {
     }
 }
 
+/// Opens the folder of a file that may not be there yet; the file's name in it.
+pub(crate) fn open_parent(path: &Path) -> Result<(OwnedFd, std::ffi::OsString)> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::io("create", path)(std::io::Error::from(std::io::ErrorKind::InvalidInput)));
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = fs::open(parent, flags, Mode::empty()).map_err(Error::io("open", parent))?;
+    Ok((folder, name.to_owned()))
+}
+
 /// Creates a file of a name that nobody has.
 pub(crate) fn create_temporary(folder: BorrowedFd<'_>, mode: u32, path: &Path) -> Result<(File, String)> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -8,5 +8,6 @@ mod sniff;
 mod tags;
 mod walk;
 
-pub(crate) use document::{Document, REF_NAME, descriptor};
+pub(crate) use document::{Document, REF_NAME, descriptor, entry, is_of, tag_of};
 pub(crate) use sniff::sniff;
+pub(crate) use tags::{check_tag, set_tag};

@@ -150,7 +150,7 @@ fn update(place: &mut Value, old: &Value, new: &Value) -> bool {
 }
 
 /// Lets a tag name a descriptor; tells whether that changed anything.
-fn set_tag(entries: &mut Vec<Value>, descriptor: &Descriptor, tag: &str) -> bool {
+pub(crate) fn set_tag(entries: &mut Vec<Value>, descriptor: &Descriptor, tag: &str) -> bool {
     let mut named = entries.iter().enumerate().filter(|(_, entry)| tag_of(entry) == Some(tag));
     let first = named.next();
     match first {
@@ -184,7 +184,7 @@ fn set_tag(entries: &mut Vec<Value>, descriptor: &Descriptor, tag: &str) -> bool
 
 /// What a tag may be: the characters of the grammar in image-spec annotations.md, in any order within a
 /// component, so that every tag of the distribution-spec is one, too (`a__b`, `_a`).
-fn check_tag(tag: &str) -> Result<()> {
+pub(crate) fn check_tag(tag: &str) -> Result<()> {
     let invalid = |reason| Err(Error::InvalidTag { value: tag.chars().take(64).collect(), reason });
     if tag.is_empty() {
         return invalid("it is empty");
