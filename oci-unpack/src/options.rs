@@ -78,6 +78,8 @@ pub struct UnpackOptions {
     pub holes: bool,
     /// When data reaches the disk. Default [`SyncPolicy::None`].
     pub sync: SyncPolicy,
+    /// Whether [`Report::snapshot`](crate::Report::snapshot) tells afterwards what the tree is. Default no.
+    pub snapshot: bool,
     /// Stops the work when raised.
     pub cancel: CancelToken,
     pub(crate) observer: Option<Arc<Observer>>,
@@ -135,6 +137,13 @@ impl UnpackOptions {
         self
     }
 
+    /// Sets whether a [`Snapshot`](crate::diff::Snapshot) of the tree is taken: contents are hashed while they are
+    /// written, and the nodes looked at in the end.
+    pub fn snapshot(mut self, take: bool) -> Self {
+        self.snapshot = take;
+        self
+    }
+
     /// Sets the token that stops the work.
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
@@ -166,6 +175,7 @@ impl fmt::Debug for UnpackOptions {
             .field("keep_trusted_xattrs", &self.keep_trusted_xattrs)
             .field("holes", &self.holes)
             .field("sync", &self.sync)
+            .field("snapshot", &self.snapshot)
             .field("observer", &self.observer.is_some())
             .finish_non_exhaustive()
     }

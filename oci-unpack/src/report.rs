@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use oci_digest::CancelToken;
 
+use crate::diff::Snapshot;
 use crate::options::Observer;
 use crate::{Error, Event, OnLoss, Policies, Result, UnpackOptions, Warning};
 
@@ -14,6 +15,8 @@ pub struct Report {
     /// Warnings over all layers and the final pass, [`Warning::XattrExcluded`] among them; not what
     /// [`OnLoss::Ignore`] passes over.
     pub warnings: u64,
+    /// What the tree is now, with [`UnpackOptions::snapshot`].
+    pub snapshot: Option<Snapshot>,
 }
 
 impl Report {

@@ -5,6 +5,7 @@ use oci_digest::{Algorithm, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::compression::{Decoder, Notice};
+use crate::diff::Snapshot;
 use crate::framing::ArchiveReader;
 use crate::layer::{Budget, apply};
 use crate::report::LayerReport;
@@ -116,9 +117,14 @@ impl Layers {
         Ok(report)
     }
 
-    pub(crate) fn finish(self) -> Result<Report> {
+    pub(crate) fn finish(mut self) -> Result<Report> {
+        let (root, digests) = (self.tree.root_fd(), self.tree.digests.take());
         let reporter = self.tree.finish()?;
-        Ok(Report { warnings: reporter.warnings, ..self.report })
+        let snapshot = match digests {
+            Some(digests) => Some(Snapshot::of_unpacked(&root, digests)?),
+            None => None,
+        };
+        Ok(Report { warnings: reporter.warnings, snapshot, ..self.report })
     }
 }
 

@@ -25,8 +25,8 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`] naming what cannot be read; [`Error::Entry`] for what changed and cannot be in a layer.
 pub fn trees(old: &Path, new: &Path, options: &PackOptions) -> Result<Diff> {
-    let record = Record::of(old, false)?;
     let folder = Folder::open(old).map_err(|e| failed("opening", old, b"", e))?;
+    let record = Record::of(old, &folder, None)?;
     Compare::new(&record, Before::Tree(old), new, options).run(Some(&folder))
 }
 

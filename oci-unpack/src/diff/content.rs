@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use oci_digest::{Algorithm, Hasher};
+use oci_digest::{Algorithm, Digest, Hasher};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::{Errno, pread};
 
@@ -27,11 +27,13 @@ pub(crate) struct ContentHasher {
     end: u64,
 }
 
-impl ContentHasher {
-    pub(crate) fn new() -> Self {
+impl Default for ContentHasher {
+    fn default() -> Self {
         Self { hasher: Hasher::new(Algorithm::Sha256), partial: Vec::new(), zeros: 0, end: 0 }
     }
+}
 
+impl ContentHasher {
     /// Data at an offset not before the end of what came; what is skipped is zeros.
     pub(crate) fn update(&mut self, offset: u64, mut data: &[u8]) {
         self.hole_to(offset);
@@ -61,15 +63,7 @@ impl ContentHasher {
             self.block(&partial);
         }
         self.tell_zeros();
-        // SHA-256 has 32 bytes, in hexadecimal digits.
-        let digest = self.hasher.finish();
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(digest.digest().as_bytes().chunks_exact(2)) {
-            *byte = digits
-                .iter()
-                .fold(0, |value, digit| value << 4 | (*digit as char).to_digit(16).unwrap_or_default() as u8);
-        }
-        bytes
+        bytes_of(&self.hasher.finish())
     }
 
     fn hole_to(&mut self, offset: u64) {
@@ -107,9 +101,20 @@ impl ContentHasher {
     }
 }
 
+/// The bytes of a SHA-256.
+pub(crate) fn bytes_of(digest: &Digest) -> ContentDigest {
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(digest.digest().as_bytes().chunks_exact(2)) {
+        *byte = digits
+            .iter()
+            .fold(0, |value, digit| (value << 4) | (*digit as char).to_digit(16).unwrap_or_default() as u8);
+    }
+    bytes
+}
+
 /// Reads a file of this size to its end. `None` when it is not as long any more.
 pub(crate) fn digest(file: impl AsFd, size: u64) -> rustix::io::Result<Option<ContentDigest>> {
-    let mut hasher = ContentHasher::new();
+    let mut hasher = ContentHasher::default();
     let mut buffer = vec![0; usize::try_from(size).map_or(BUFFER, |size| size.min(BUFFER))];
     let mut at = 0;
     while let Some(data) = next_data(&file, at, size)? {
@@ -185,7 +190,7 @@ mod tests {
     use super::*;
 
     fn hash(pieces: &[(u64, &[u8])], size: u64) -> ContentDigest {
-        let mut hasher = ContentHasher::new();
+        let mut hasher = ContentHasher::default();
         for (offset, data) in pieces {
             hasher.update(*offset, data);
         }

@@ -44,6 +44,7 @@
 mod change;
 mod compare;
 mod content;
+mod encoding;
 mod links;
 mod plan;
 mod record;
@@ -52,6 +53,8 @@ mod upper;
 
 pub use change::{Change, ChangeKind};
 pub use compare::{since, trees};
+pub(crate) use content::ContentHasher;
 pub use plan::Diff;
+pub(crate) use record::Digests;
 pub use snapshot::Snapshot;
 pub use upper::overlay_upper;

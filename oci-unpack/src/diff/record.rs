@@ -1,6 +1,8 @@
 //! A tree as it was: its names and nodes, in memory.
 
-use std::os::fd::AsFd;
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::content::{self, ContentDigest};
@@ -27,11 +29,10 @@ pub(crate) struct Recorded {
 }
 
 impl Record {
-    /// Reads a tree, and its contents if `digests`.
-    pub(super) fn of(folder: &Path, digests: bool) -> Result<Self> {
-        let root = Folder::open(folder).map_err(|e| failed("opening", folder, b"", e))?;
+    /// Reads a tree. Contents are hashed if `digests` are wanted and the content's is not among them.
+    pub(super) fn of(folder: &Path, root: &Folder, digests: Option<&Digests>) -> Result<Self> {
         let mut scan = Scan { folder, digests, path: Vec::new(), record: Self::default() };
-        scan.directory(&[], &root)?;
+        scan.directory(&[], root)?;
         Ok(scan.record)
     }
 
@@ -50,9 +51,22 @@ impl Record {
     }
 }
 
+/// The digests of contents that were hashed while they were written, by device and inode: whoever gets the inode of a
+/// removed file is written, too, and noted in its place.
+#[derive(Debug, Default)]
+pub(crate) struct Digests(HashMap<(u64, u64), ContentDigest>);
+
+impl Digests {
+    pub(crate) fn note(&mut self, file: &OwnedFd, digest: ContentDigest) -> rustix::io::Result<()> {
+        let stat = rustix::fs::fstat(file)?;
+        self.0.insert((stat.st_dev, stat.st_ino), digest);
+        Ok(())
+    }
+}
+
 struct Scan<'a> {
     folder: &'a Path,
-    digests: bool,
+    digests: Option<&'a Digests>,
     path: Vec<u8>,
     record: Record,
 }
@@ -77,27 +91,33 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn node(&mut self, name: &std::ffi::CStr, dir: &Folder) -> Result<()> {
+    fn node(&mut self, name: &CStr, dir: &Folder) -> Result<()> {
         let Some(node) = dir.look(name).map_err(|e| self.failed("reading", e))? else { return Ok(()) };
         match node.kind {
             EntryKind::Directory => {
                 let sub = Folder::open_at(dir, name).map_err(|e| self.failed("opening", e))?;
                 self.directory(name.to_bytes(), &sub)?;
             }
-            EntryKind::Regular => {
-                let (file, node) = dir.file(name).map_err(|e| self.failed("opening", e))?;
-                let digest = match self.digests {
-                    true => {
-                        content::digest(file.as_fd(), node.size).map_err(|e| self.failed("reading", e))?
-                    }
-                    false => None,
-                };
-                self.push(name.to_bytes(), node, digest);
-            }
+            EntryKind::Regular => self.file(dir, name, node)?,
             _ => {
                 self.push(name.to_bytes(), node, None);
             }
         }
+        Ok(())
+    }
+
+    fn file(&mut self, dir: &Folder, name: &CStr, node: Node) -> Result<()> {
+        let known = self.digests.and_then(|digests| digests.0.get(&node.identity.inode()).copied());
+        if known.is_some() && !dir.has_xattrs(name) {
+            self.push(name.to_bytes(), node, known);
+            return Ok(());
+        }
+        let (file, node) = dir.file(name).map_err(|e| self.failed("opening", e))?;
+        let digest = match (known, self.digests) {
+            (None, Some(_)) => content::digest(&file, node.size).map_err(|e| self.failed("reading", e))?,
+            (known, _) => known,
+        };
+        self.push(name.to_bytes(), node, digest);
         Ok(())
     }
 

@@ -1,10 +1,12 @@
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::record::{Record, Recorded};
-use crate::Result;
+use super::record::{Digests, Record, Recorded};
 use crate::framing::Timestamp;
-use crate::pack::node::Node;
+use crate::pack::node::{Folder, Node};
+use crate::pack::walk::failed;
+use crate::{Error, Result};
 
 /// What a tree was at one time: names, attributes, and digests of the contents; for [`since`](super::since).
 ///
@@ -23,7 +25,15 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) naming what cannot be read.
     pub fn of(folder: &Path) -> Result<Self> {
-        let record = Record::of(folder, true)?;
+        let root = Folder::open(folder).map_err(|e| failed("opening", folder, b"", e))?;
+        let record = Record::of(folder, &root, Some(&Digests::default()))?;
+        Ok(Self { record, taken: now() })
+    }
+
+    /// Takes it of a tree whose contents were hashed when they were written.
+    pub(crate) fn of_unpacked(root: &OwnedFd, digests: Digests) -> Result<Self> {
+        let folder = Folder::again(root).map_err(|e| Error::io("looking at the tree", e))?;
+        let record = Record::of(Path::new(""), &folder, Some(&digests))?;
         Ok(Self { record, taken: now() })
     }
 

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmod, fchmod, fstat, openat, readlinkat, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmod, fchmod, fstat, llistxattr_query, openat,
+    readlinkat, statat,
 };
 use rustix::io::Errno;
 
@@ -152,6 +153,11 @@ impl Folder {
         Self::open_with(CWD, &path, DIRECTORY)
     }
 
+    /// Opens an open directory once more, for reading.
+    pub(crate) fn again(dir: &OwnedFd) -> rustix::io::Result<Self> {
+        Self::open_with(dir.as_fd(), c".", DIRECTORY)
+    }
+
     /// Opens a directory in another. Another process may have put a link there since: that is an error.
     pub(crate) fn open_at(dir: impl AsFd, name: &CStr) -> rustix::io::Result<Self> {
         Self::open_with(dir.as_fd(), name, DIRECTORY | OFlags::NOFOLLOW)
@@ -206,6 +212,15 @@ impl Folder {
             node.link = readlinkat(&self.fd, name, Vec::new())?.into_bytes();
         }
         Ok(Some(node))
+    }
+
+    /// Whether a name in it may have attributes, as far as can be told without opening it.
+    pub(crate) fn has_xattrs(&self, name: &CStr) -> bool {
+        // There is no listxattrat before 6.13. The magic link names this very directory, the last component is not
+        // followed.
+        let mut path = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
+        path.extend_from_slice(name.to_bytes());
+        !matches!(llistxattr_query(path.as_slice()), Ok(0) | Err(Errno::NOTSUP))
     }
 
     /// Opens a regular file in it, and tells what is open, with its attributes.

@@ -6,6 +6,7 @@ use rustix::io::{Errno, pwrite};
 use super::map::Listed;
 use super::xattr::Turn;
 use super::{Place, Tree};
+use crate::diff::ContentHasher;
 use crate::{Result, SyncPolicy};
 
 /// A regular file that is being written.
@@ -14,6 +15,8 @@ pub(crate) struct OpenFile {
     fd: OwnedFd,
     /// Where the data written so far ends.
     end: u64,
+    /// Where a snapshot will be taken.
+    hasher: Option<Box<ContentHasher>>,
 }
 
 impl Tree {
@@ -22,7 +25,7 @@ impl Tree {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = self
             .make_anew(at, "creating", |parent, name| openat(parent, name, flags, Mode::RUSR | Mode::WUSR))?;
-        Ok(OpenFile { fd, end: 0 })
+        Ok(OpenFile { fd, end: 0, hasher: self.digests.as_ref().map(|_| Box::default()) })
     }
 
     /// Writes at an offset; what is skipped is a hole.
@@ -33,6 +36,9 @@ impl Tree {
         mut offset: u64,
         mut bytes: &[u8],
     ) -> Result<()> {
+        if let Some(hasher) = &mut file.hasher {
+            hasher.update(offset, bytes);
+        }
         while !bytes.is_empty() {
             match pwrite(&file.fd, bytes, offset) {
                 Ok(0) => return Err(self.failed("writing", at, Errno::IO)),
@@ -56,7 +62,7 @@ impl Tree {
         size: u64,
         attributes: &Listed,
     ) -> Result<()> {
-        let OpenFile { fd, end } = file;
+        let OpenFile { fd, end, hasher } = file;
         if end < size {
             ftruncate(&fd, size).map_err(|e| self.failed("extending", at, e))?;
         }
@@ -74,6 +80,9 @@ impl Tree {
         self.time_fd(&fd, at, attributes.mtime, attributes.layer)?;
         if self.sync == SyncPolicy::PerFile {
             fsync(&fd).map_err(|e| self.failed("syncing", at, e))?;
+        }
+        if let (Some(hasher), Some(digests)) = (hasher, &mut self.digests) {
+            digests.note(&fd, hasher.finish(size)).map_err(|e| self.failed("looking at", at, e))?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub(crate) use resolve::Missing;
 use rustix::fs::{Mode, Stat, fchmod, fremovexattr, fstat};
 use rustix::io::Errno;
 
+use crate::diff::Digests;
 use crate::report::Reporter;
 use crate::{Devices, Error, Result, UnpackOptions};
 
@@ -58,6 +59,8 @@ pub(crate) struct Tree {
     /// Whether blocks of zeros are left out of files.
     pub(crate) holes: bool,
     sync: crate::SyncPolicy,
+    /// Of the files written so far, where a snapshot will be taken.
+    pub(crate) digests: Option<Digests>,
     pub(crate) reporter: Reporter,
 }
 
@@ -84,8 +87,14 @@ impl Tree {
             devices: options.devices,
             holes: options.holes,
             sync: options.sync,
+            digests: options.snapshot.then(Digests::default),
             reporter: Reporter::new(options),
         })
+    }
+
+    /// The root's descriptor.
+    pub(crate) fn root_fd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.root)
     }
 
     /// Begins the next layer: what there is now is what its whiteouts can hide.

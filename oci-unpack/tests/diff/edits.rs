@@ -122,7 +122,7 @@ fn make(path: &Path, files: &[PathBuf], dice: &mut Dice) {
             if dice.below(4) == 0 {
                 // With a hole.
                 let file = File::options().write(true).open(path).unwrap();
-                file.write_all_at(b"end", 1 << 20).unwrap();
+                file.write_all_at(b"end", 1 << 16).unwrap();
             }
         }
         6 => symlink(OsStr::from_bytes(dice.pick(&NAMES).unwrap()), path).unwrap(),

@@ -6,6 +6,7 @@ mod random;
 mod rules;
 #[path = "../rootfs/tree.rs"]
 mod tree;
+mod unpacked;
 
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,7 @@ use oci_unpack::pack::PackOptions;
 use crate::edits::{Dice, Where, edit, grow};
 use crate::{apply, copy, exact, list, show};
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 25;
 
 #[test]
 fn two_trees() {
