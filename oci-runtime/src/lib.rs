@@ -50,8 +50,8 @@
 //! | memory files that may be executed | `vm.memfd_noexec` below 2 |
 //! | limits | see [`cgroup`] |
 //!
-//! Not in this version, and refused by name: seccomp, AppArmor and SELinux, hooks, terminals, time namespaces, joined
-//! user, pid and mount namespaces, id-mapped mounts, intelRdt, scheduler, I/O priority, CPU affinity,
+//! Not in this version, and refused by name: seccomp's notifications, AppArmor and SELinux, hooks, terminals, time
+//! namespaces, joined user, pid and mount namespaces, id-mapped mounts, intelRdt, scheduler, I/O priority, CPU affinity,
 //! memory policy, network devices, shared root propagation.
 
 #![deny(unsafe_code)]
@@ -69,6 +69,7 @@ mod sys;
 mod tail;
 
 pub mod cgroup;
+pub mod seccomp;
 pub mod spec;
 
 pub use bundle::Bundle;

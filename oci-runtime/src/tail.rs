@@ -15,6 +15,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use crate::seccomp::Instruction;
 use crate::sys::stub::{self, DATA, REPORT, SPACING, TABLE};
 
 /// The table, and the bytes that its pointers mean.
@@ -114,6 +115,21 @@ impl Tail {
             self.pointers.extend(places.iter().enumerate().map(|(i, place)| (start + i * 8, *place)));
         }
         array
+    }
+
+    /// A `struct sock_fprog` of linux/filter.h: a length, and a pointer to the instructions.
+    pub(crate) fn filter(&mut self, program: &[Instruction]) -> Argument {
+        let words = program.iter().flat_map(|instruction| {
+            let [code_low, code_high] = instruction.code.to_le_bytes();
+            let [a, b, c, d] = instruction.k.to_le_bytes();
+            [code_low, code_high, instruction.jt, instruction.jf, a, b, c, d]
+        });
+        let program_at = self.bytes(&words.collect::<Vec<u8>>());
+        let header = self.bytes(&[(program.len() as u64).to_le_bytes(), [0; 8]].concat());
+        if let Argument::Data(start) = header {
+            self.pointers.push((start + 8, program_at));
+        }
+        header
     }
 
     /// The calls so far, in order.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Spec};
 
 use crate::error::{Error, Problem, Result};
+use crate::seccomp::{self, Filter};
 
 pub(crate) use capabilities::{Capabilities, is_known as is_capability, names as capability_names};
 pub(crate) use devices::{Device, DeviceKind};
@@ -45,6 +46,7 @@ pub struct Plan {
     pub(crate) masked: Vec<InRoot>,
     pub(crate) read_only_paths: Vec<InRoot>,
     pub(crate) sysctl: Vec<Sysctl>,
+    pub(crate) seccomp: Option<Filter>,
     pub(crate) process: Process,
     pub(crate) cgroups_path: Option<PathBuf>,
     pub(crate) resources: Option<LinuxResources>,
@@ -75,6 +77,10 @@ pub(crate) struct Problems(Vec<Problem>);
 impl Problems {
     pub(crate) fn add(&mut self, pointer: impl Into<String>, reason: impl Into<String>) {
         self.0.push(Problem::new(pointer, reason));
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
+        self.0
     }
 
     /// The text as a C string; a text with a NUL is a problem.
@@ -136,6 +142,7 @@ fn resolve(spec: &Spec, bundle: &Path, rootfs: Option<&Path>, problems: &mut Pro
     };
     let hostname = name("hostname", spec.hostname());
     let domainname = name("domainname", spec.domainname());
+    let seccomp = linux.seccomp().as_ref().map(|profile| seccomp::resolve(profile, problems));
     let process = process::resolve(spec.process().as_ref(), &namespaces, problems)?;
     Some(Plan {
         rootfs,
@@ -150,6 +157,7 @@ fn resolve(spec: &Spec, bundle: &Path, rootfs: Option<&Path>, problems: &mut Pro
         masked,
         read_only_paths,
         sysctl,
+        seccomp,
         process,
         cgroups_path: linux.cgroups_path().clone().filter(|path| !path.as_os_str().is_empty()),
         resources: linux.resources().clone(),

@@ -53,7 +53,6 @@ pub(super) fn everything(spec: &Spec, problems: &mut Problems) {
         });
         for (there, pointer) in [
             (linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()), "/linux/netDevices"),
-            (linux.seccomp().is_some(), "/linux/seccomp"),
             (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
             (linux.intel_rdt().is_some(), "/linux/intelRdt"),
             (linux.memory_policy().is_some(), "/linux/memoryPolicy"),

@@ -2,6 +2,7 @@ use super::Surroundings;
 use super::steps::{OOM_SCORE_FD, START_FD, STATUS_FD};
 use crate::enter::{EXECUTING, READY, message};
 use crate::plan::{Plan, capability_names};
+use crate::seccomp::Filter;
 use crate::sys::call::CAPABILITY_VERSION_3;
 use crate::sys::parent;
 use crate::sys::stub::REPORT_FD;
@@ -60,12 +61,20 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     if around.keyring {
         warnings.extend(keyring(tail));
     }
-    let header = tail.bytes(&u64::from(CAPABILITY_VERSION_3).to_le_bytes());
-    let word = |set: u64, high: u32| ((set >> (32 * high)) as u32).to_le_bytes();
-    let words =
-        [0, 1].map(|high| [sets.effective, sets.permitted, sets.inheritable].map(|set| word(set, high)));
-    let words = tail.bytes(&words.concat().concat());
-    tail.call("capset", "set the capabilities", libc::SYS_capset, &[header, words]);
+    if let Some(filter) = &plan.seccomp {
+        if !filter.unknown().is_empty() {
+            let names = filter.unknown().join(", ");
+            warnings.push(format!("system calls in the seccomp profile that are not known here: {names}"));
+        }
+        if !process.no_new_privileges {
+            // seccomp(2): without no_new_privs it takes CAP_SYS_ADMIN, which the change of ids took from the
+            // effective set and not from the permitted one.
+            let sets = [available, available, 0];
+            capabilities(tail, "take back what installs a filter", sets);
+            install(tail, filter);
+        }
+    }
+    capabilities(tail, "set the capabilities", [sets.effective, sets.permitted, sets.inheritable]);
     for capability in (0..=63u32).filter(|capability| sets.ambient & 1 << capability != 0) {
         let raise = libc::PR_CAP_AMBIENT_RAISE;
         let arguments = [libc::PR_CAP_AMBIENT.into(), raise.into(), capability.into(), 0.into(), 0.into()];
@@ -81,6 +90,23 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     }
     execute(plan, tail);
     Ok((std::mem::take(tail), warnings))
+}
+
+/// Effective, permitted and inheritable ones.
+fn capabilities(tail: &mut Tail, purpose: &'static str, sets: [u64; 3]) {
+    let header = tail.bytes(&u64::from(CAPABILITY_VERSION_3).to_le_bytes());
+    let word = |set: u64, high: u32| ((set >> (32 * high)) as u32).to_le_bytes();
+    let words = [0, 1].map(|high| sets.map(|set| word(set, high)));
+    let words = tail.bytes(&words.concat().concat());
+    tail.call("capset", purpose, libc::SYS_capset, &[header, words]);
+}
+
+/// From here on the filter decides about the tail's own calls, too.
+fn install(tail: &mut Tail, filter: &Filter) {
+    const SET_MODE_FILTER: u32 = 1; // linux/seccomp.h
+    let program = tail.filter(filter.program());
+    let arguments = [SET_MODE_FILTER.into(), filter.flags().into(), program];
+    tail.call("seccomp", "install the system call filter", libc::SYS_seccomp, &arguments);
 }
 
 /// A new session keyring without a name, which belongs to the container's user: it is joined by who has the ids
@@ -151,6 +177,9 @@ fn execute(plan: &Plan, tail: &mut Tail) {
     let none = tail.bytes(&[0; 8]);
     let arguments = [libc::SIG_SETMASK.into(), none, 0.into(), 8.into()];
     tail.call("rt_sigprocmask", "unblock signals", libc::SYS_rt_sigprocmask, &arguments);
+    if let Some(filter) = plan.seccomp.as_ref().filter(|_| process.no_new_privileges) {
+        install(tail, filter);
+    }
     let arguments: Vec<_> = process.args.iter().map(|text| tail.string(text)).collect();
     let arguments = tail.pointers(&arguments);
     let environment: Vec<_> = process.env.iter().map(|text| tail.string(text)).collect();

@@ -121,7 +121,6 @@ fn problems(house: &House) {
 
 fn refuses(house: &House) {
     let values = [
-        ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("/linux/intelRdt", json!({})),
         ("/linux/mountLabel", json!("x")),
         ("/process/apparmorProfile", json!("x")),

@@ -5,6 +5,7 @@
 mod allocator;
 mod escape;
 mod failure;
+mod filters;
 mod killed;
 mod life;
 mod limits;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         life::CHECKS,
         killed::CHECKS,
         failure::CHECKS,
+        filters::CHECKS,
         escape::CHECKS,
         threads::CHECKS,
     ]
