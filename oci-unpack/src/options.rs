@@ -22,13 +22,13 @@ pub enum Ownership {
     /// Everything belongs to the caller, and the owners of the image are recorded in the extended attribute
     /// `user.rootlesscontainers` of files and directories, as umoci does for ordinary users and PRoot understands
     /// it. One of 0:0 needs no record. What cannot have such an attribute (links, pipes) loses its owner with a
-    /// warning.
+    /// warning. [`pack::Owners::RootlessContainers`](crate::pack::Owners::RootlessContainers) is the way back.
     RootlessContainers,
     /// Everything belongs to the caller, and owner, mode and kind are recorded in the extended attribute
     /// `user.containers.override_stat`, as containers/storage and fuse-overlayfs read it. Devices and pipes become
     /// empty files that stand for them. On the disk nobody gains by the modes: suid, sgid and sticky are only
     /// recorded, and the caller can read and write everything. Links have no such attribute, and lose an owner that
-    /// is not 0:0 with a warning.
+    /// is not 0:0 with a warning. [`pack::Owners::OverrideStat`](crate::pack::Owners::OverrideStat) is the way back.
     OverrideStat,
 }
 

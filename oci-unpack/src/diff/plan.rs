@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::{Change, ChangeKind};
 use crate::pack::node::Folder;
+use crate::pack::recorded::Records;
 use crate::pack::walk::Packer;
 use crate::pack::{LayerWriter, PackEvent, PackOptions, PackedLayer, refuse_whiteout};
 use crate::{Error, Result};
@@ -77,6 +78,7 @@ impl Diff {
             observer: &mut observer,
             path: Vec::new(),
             links: HashMap::new(),
+            records: Records::of(&self.options),
         };
         // The directories above what is being written.
         let mut open = vec![Folder::open(&self.folder).map_err(|e| packer.failed("opening", e))?];

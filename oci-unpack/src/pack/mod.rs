@@ -20,6 +20,7 @@ pub(crate) mod node;
 mod options;
 mod owners;
 mod packed;
+pub(crate) mod recorded;
 pub(crate) mod walk;
 mod xattrs;
 

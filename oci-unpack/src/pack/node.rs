@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Owners, PackOptions, xattrs};
+use super::{PackOptions, xattrs};
 use crate::framing::{Entry, EntryKind, Timestamp};
 use crate::{Error, Result};
 
@@ -93,7 +93,7 @@ impl Node {
     pub(crate) fn entry(&self, path: &[u8], options: &PackOptions) -> Result<(Entry, Vec<Vec<u8>>)> {
         let owner = options.owners.of(self.uid, self.gid);
         let (uid, gid) = owner.map_err(|reason| Error::entry(path, reason))?;
-        let owners_kept = options.owners == Owners::Keep;
+        let owners_kept = options.owners.keeps_ids();
         let (kept, skipped): (Vec<_>, Vec<_>) = self
             .xattrs
             .iter()
@@ -116,7 +116,7 @@ impl Node {
     pub(crate) fn says_the_same(&self, other: &Self, options: &PackOptions) -> bool {
         let owner = |node: &Self| options.owners.of(node.uid, node.gid);
         let kept = |node: &Self| -> Vec<(Vec<u8>, Vec<u8>)> {
-            let owners_kept = options.owners == Owners::Keep;
+            let owners_kept = options.owners.keeps_ids();
             let belongs = |name: &[u8]| xattrs::belongs(name, options.trusted_xattrs, owners_kept);
             node.xattrs.iter().filter(|(name, _)| belongs(name)).cloned().collect()
         };

@@ -1,3 +1,5 @@
+use crate::recorded::Form;
+
 /// Who owns the files of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -21,6 +23,15 @@ pub enum Owners {
         /// Ranges of group ids.
         gids: Vec<IdRange>,
     },
+    /// The owners that are recorded in `user.rootlesscontainers`, as
+    /// [`Ownership::RootlessContainers`](crate::Ownership::RootlessContainers) and umoci leave them; 0:0 for what has
+    /// no record. The records themselves do not go into the layer. One that is not understood is an error.
+    RootlessContainers,
+    /// The owners, modes, devices and pipes that are recorded in `user.containers.override_stat`, as
+    /// [`Ownership::OverrideStat`](crate::Ownership::OverrideStat), containers/storage and fuse-overlayfs leave them;
+    /// what has no record is 0:0 and else what it is. The records themselves do not go into the layer. One that is
+    /// not understood is an error, and so is one that makes a device of a file with content.
+    OverrideStat,
 }
 
 /// A range of ids, as in `/proc/PID/uid_map`.
@@ -35,11 +46,26 @@ pub struct IdRange {
 }
 
 impl Owners {
+    /// Where the owners are, if not in the files' own attributes.
+    pub(super) fn form(&self) -> Option<Form> {
+        match self {
+            Self::RootlessContainers => Some(Form::RootlessContainers),
+            Self::OverrideStat => Some(Form::OverrideStat),
+            Self::Keep | Self::Fixed { .. } | Self::Mapped { .. } => None,
+        }
+    }
+
+    /// Whether ids in access control lists mean in the layer what they mean here.
+    pub(super) fn keeps_ids(&self) -> bool {
+        matches!(self, Self::Keep | Self::RootlessContainers | Self::OverrideStat)
+    }
+
     /// The owner in the layer for one on the host, or which of the ids has none.
     pub(super) fn of(&self, uid: u32, gid: u32) -> Result<(u32, u32), String> {
         match self {
             Self::Keep => Ok((uid, gid)),
             Self::Fixed { uid, gid } => Ok((*uid, *gid)),
+            Self::RootlessContainers | Self::OverrideStat => Ok((0, 0)),
             Self::Mapped { uids, gids } => {
                 let uid = mapped(uids, uid).ok_or_else(|| format!("uid {uid} is not mapped"))?;
                 let gid = mapped(gids, gid).ok_or_else(|| format!("gid {gid} is not mapped"))?;

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::layer::{check, refuse_whiteout};
 use super::node::{Folder, Node};
+use super::recorded::Records;
 use super::{LayerWriter, PackEvent, PackOptions, PackedLayer};
 use crate::framing::EntryKind;
 use crate::{Error, Result};
@@ -55,6 +56,7 @@ pub fn pack_observed<W: Write>(
         observer,
         path: Vec::new(),
         links: HashMap::new(),
+        records: Records::of(options),
     };
     let root = Folder::open(dir).map_err(|e| packer.failed("opening", e))?;
     if options.root_entry {
@@ -75,6 +77,7 @@ pub(crate) struct Packer<'a, W: Write> {
     pub(crate) path: Vec<u8>,
     /// The first names of files with more than one, by device and inode.
     pub(crate) links: HashMap<(u64, u64), Vec<u8>>,
+    pub(crate) records: Records,
 }
 
 impl<W: Write> Packer<'_, W> {
@@ -143,6 +146,11 @@ impl<W: Write> Packer<'_, W> {
         for name in skipped {
             let (path, name) = (self.path_buf(), String::from_utf8_lossy(&name).into_owned());
             (self.observer)(PackEvent::XattrSkipped { path, name });
+        }
+        if !self.records.restore(node, &mut entry)? {
+            let path = self.path_buf();
+            (self.observer)(PackEvent::SocketSkipped { path });
+            return Ok(());
         }
         if node.kind == EntryKind::Directory {
             entry.path.extend_from_slice(if entry.path.is_empty() { b"./" } else { b"/" });

@@ -4,6 +4,7 @@
 mod by_hand;
 mod folder;
 mod peers;
+mod recorded;
 
 use std::io::Read as _;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oci_unpack::compression::Compression;
-use oci_unpack::pack::{LayerWriter, Owners, PackOptions, pack};
+use oci_unpack::pack::{LayerWriter, Owners, PackOptions, PackedLayer, pack};
 
 use crate::folder::tree;
 
@@ -42,7 +42,7 @@ fn listing(dir: &Path) -> Vec<String> {
     out
 }
 
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
@@ -92,22 +92,27 @@ fn umoci() {
     let root = rustix::process::geteuid().is_root();
     let owners = if root { Owners::Keep } else { Owners::Fixed { uid: 0, gid: 0 } };
     let layout = dir.path().join("layout");
-    write_layout(&layout, &tree_dir, &PackOptions::default().owners(owners));
+    let (blob, layer) = pack(&tree_dir, Vec::new(), &PackOptions::default().owners(owners)).unwrap();
+    write_layout(&layout, &blob, &layer);
     let out = dir.path().join("out");
+    umoci_unpack(&layout, &out, !root);
+    assert_eq!(listing(&out), listing(&tree_dir));
+}
+
+pub(crate) fn umoci_unpack(layout: &Path, out: &Path, rootless: bool) {
     let mut command = Command::new("umoci");
     command
         .args(["--log=error", "raw", "unpack", "--image"])
         .arg(format!("{}:latest", layout.display()))
-        .arg(&out);
-    if !root {
+        .arg(out);
+    if rootless {
         command.arg("--rootless");
     }
     run(&mut command);
-    assert_eq!(listing(&out), listing(&tree_dir));
 }
 
 /// The smallest layout with one image of one layer, tagged `latest`.
-fn write_layout(layout: &Path, tree: &Path, options: &PackOptions) {
+pub(crate) fn write_layout(layout: &Path, blob: &[u8], layer: &PackedLayer) {
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let put = |bytes: &[u8]| {
@@ -115,8 +120,7 @@ fn write_layout(layout: &Path, tree: &Path, options: &PackOptions) {
         fs::write(blobs.join(digest.digest()), bytes).unwrap();
         (digest.to_string(), bytes.len())
     };
-    let (blob, layer) = pack(tree, Vec::new(), options).unwrap();
-    let (layer_digest, layer_size) = put(&blob);
+    let (layer_digest, layer_size) = put(blob);
     let layer_type = layer.descriptor().media_type().to_string();
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}},"config":{{}}}}"#,
