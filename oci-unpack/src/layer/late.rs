@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::name::Path;
 use crate::tree::{DirId, Linked, Missing, Place, Tree};
-use crate::{Error, Result};
+use crate::{Error, Result, Warning};
 
 #[derive(Debug, Default)]
 pub(super) struct LateLinks {
@@ -85,8 +85,14 @@ impl LateLinks {
 impl Link {
     fn make(&self, tree: &mut Tree) -> Result<()> {
         let at = Place { dir: self.dir, name: &self.name };
+        // Way was made for the link, and other entries of its name made it forgotten; but names that lead through it
+        // made a directory of it.
+        if tree.is_directory(at) {
+            let path = tree.path_of(at);
+            return tree.reporter.warn(&path, Warning::ParentReplaced);
+        }
         let linked = match tree.resolve(self.target.parent(), Missing::Tell)? {
-            Some(dir) => tree.link(at, Place { dir, name: self.target.leaf() }, true)?,
+            Some(dir) => tree.link(at, Place { dir, name: self.target.leaf() })?,
             None => Linked::NoTarget,
         };
         match linked {

@@ -178,17 +178,17 @@ impl<R: Read> Work<'_, R> {
             let to = Place { dir, name: target.leaf() };
             if (dir, to.name) == (at.dir, at.name) && !self.late.holds(to) {
                 // To itself: says nothing, except when there is nothing.
-                return match self.tree.link(at, to, false)? {
+                return match self.tree.link(at, to)? {
                     Linked::Done => Ok(()),
                     Linked::NoTarget => Err(Error::entry(&entry.path, "a hard link to itself")),
                 };
             }
-            if !self.late.holds(to) && self.tree.link(at, to, false)? == Linked::Done {
+            if !self.late.holds(to) && self.tree.link(at, to)? == Linked::Done {
                 self.late.forget(at);
                 return Ok(());
             }
         }
-        self.tree.brought(at);
+        self.tree.make_way(at)?;
         self.late.keep(at, target);
         Ok(())
     }

@@ -15,8 +15,7 @@ pub(crate) enum Linked {
 
 impl Tree {
     /// Gives a node another name, in place of whatever has it. Neither last component is followed.
-    /// `late`: the name was announced by [`brought`](Self::brought), so that what has it is not this layer's.
-    pub(crate) fn link(&mut self, at: Place<'_>, target: Place<'_>, late: bool) -> Result<Linked> {
+    pub(crate) fn link(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
         if self.map.child(target.dir, target.name).is_some() {
             return Err(Error::entry(&self.path_of(at), "a hard link to a directory"));
         }
@@ -27,7 +26,7 @@ impl Tree {
                 return self.skip_device(at).map(|()| Linked::Done);
             }
             Err(Errno::NOENT) => return Ok(Linked::NoTarget),
-            Err(Errno::EXIST) => return self.link_over(at, target, late),
+            Err(Errno::EXIST) => return self.link_over(at, target),
             Err(Errno::PERM) => {
                 let stat = statat(&from, target.name, AtFlags::SYMLINK_NOFOLLOW);
                 if stat.is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Directory) {
@@ -41,8 +40,26 @@ impl Tree {
         Ok(Linked::Done)
     }
 
+    /// Removes what has the name of a link that will come late, as the link itself would: entries between the two find
+    /// the tree as if it were there already.
+    pub(crate) fn make_way(&mut self, at: Place<'_>) -> Result<()> {
+        let parent = self.fd(at.dir)?;
+        match statat(&parent, at.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => self.displace(at)?,
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(self.failed("looking at", at, errno)),
+        }
+        self.map.brought(at.dir, at.name);
+        Ok(())
+    }
+
+    /// Whether this is a known directory.
+    pub(crate) fn is_directory(&self, at: Place<'_>) -> bool {
+        self.map.child(at.dir, at.name).is_some()
+    }
+
     /// The name is taken. Nothing is removed before the new link exists: what is there may hold the target.
-    fn link_over(&mut self, at: Place<'_>, target: Place<'_>, late: bool) -> Result<Linked> {
+    fn link_over(&mut self, at: Place<'_>, target: Place<'_>) -> Result<Linked> {
         let (from, to) = (self.fd(target.dir)?, self.fd(at.dir)?);
         let look = |fd, name| statat(fd, name, AtFlags::SYMLINK_NOFOLLOW);
         let there = match look(&from, target.name) {
@@ -65,11 +82,7 @@ impl Tree {
                 Err(errno) => return Err(self.failed("linking", at, errno)),
             }
         };
-        if late {
-            self.remove(at)?;
-        } else {
-            self.displace(at)?;
-        }
+        self.displace(at)?;
         renameat(&to, aside.as_str(), &to, at.name).map_err(|e| {
             // The tree is given up anyway; a name that no layer brought shall not stay behind in it.
             let _ = unlinkat(&to, aside.as_str(), AtFlags::empty());

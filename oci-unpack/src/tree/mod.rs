@@ -102,11 +102,6 @@ impl Tree {
         self.map.begin_layer();
     }
 
-    /// Remembers that the layer at work brings this name, so that its own whiteouts spare it.
-    pub(crate) fn brought(&mut self, at: Place<'_>) {
-        self.map.brought(at.dir, at.name);
-    }
-
     /// Whether the directory has not been removed or replaced.
     pub(crate) fn is_alive(&self, dir: DirId) -> bool {
         self.map.is_alive(dir)

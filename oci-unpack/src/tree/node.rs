@@ -161,7 +161,9 @@ impl Tree {
 
     /// image-spec layer.md: an archive MUST NOT hold the same name twice; it happens, and the later wins.
     fn tell_duplicate(&mut self, at: Place<'_>) -> Result<()> {
-        if self.map.is_own(at.dir, at.name) {
+        // A directory that no entry names is in nobody's way, but what this layer brought below it is.
+        let below = self.map.child(at.dir, at.name).is_some_and(|dir| self.map.is_touched(dir));
+        if below || self.map.is_own(at.dir, at.name) {
             let path = self.path_of(at);
             self.reporter.warn(&path, Warning::Duplicate)?;
         }

@@ -1,11 +1,10 @@
-//! The tar parser, told by archives built byte by byte, by other programs' archives, and by chance.
+//! The tar parser, told by archives built byte by byte and by other programs' archives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod builder;
 mod differential;
 mod extensions;
 mod headers;
-mod properties;
 mod sparse;
 
 use oci_unpack::Result;

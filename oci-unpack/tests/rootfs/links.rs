@@ -195,16 +195,40 @@ fn a_long_chain() {
 
 #[test]
 fn a_link_beside_late_ones() {
-    run(vec![row(
-        "60e",
-        "to a name that a link is waiting for waits, too, although a lower layer has that name",
-        vec![
-            vec![file("b", "lower"), file("c0", "c0")],
-            vec![hard("b", "c"), hard("a", "b"), file("c", "c")],
-        ],
-        "a =c
+    run(vec![
+        row(
+            "60e",
+            "to a name that a link is waiting for waits, too, although a lower layer has that name",
+            vec![
+                vec![file("b", "lower"), file("c0", "c0")],
+                vec![hard("b", "c"), hard("a", "b"), file("c", "c")],
+            ],
+            "a =c
          b == a
          c == a
          c0 =c0",
-    )]);
+        ),
+        row(
+            "60f",
+            "a later entry below the name of a link that waits: as if the link had been there",
+            vec![
+                vec![dir("p/"), file("p/lower", "lower"), file("t", "t")],
+                vec![hard("p", "new"), file("p/child", "c"), file("new", "new")],
+            ],
+            "new =new
+         p/ @0
+         p/child =c
+         t =t",
+        )
+        .warnings(1),
+        row(
+            "60g",
+            "a link that waits comes in the place of what its own layer brought before",
+            vec![vec![file("p", "p"), file("q", "q"), hard("p", "new"), file("new", "new")]],
+            "new =new
+         p == new
+         q =q",
+        )
+        .warnings(1),
+    ]);
 }

@@ -91,6 +91,19 @@ fn replacing() {
                  z =z",
             )
             .warnings(2),
+            row(
+                "55b",
+                "what goes with a directory that no entry names is told, too",
+                vec![vec![file("z/y", "y"), file("z", "z")]],
+                "d/
+                 d/in =in
+                 dang -> /nope
+                 f =f 0600
+                 s -> d
+                 sf -> f
+                 z =z",
+            )
+            .warnings(1),
         ],
     );
 }
