@@ -19,6 +19,7 @@ mod policies;
 mod streams;
 mod tree;
 mod types;
+mod userns;
 mod whiteouts;
 
 use std::error::Error as _;
