@@ -10,5 +10,6 @@ mod collected;
 mod interrupted;
 mod listing;
 mod refused;
+mod repacked;
 mod scratch;
 mod unpacked;

@@ -60,7 +60,7 @@ impl Append {
     }
 
     fn addition(&self, layout: &ImageLayout, cancel: &CancelToken) -> Result<LayerAddition, Failure> {
-        let options = self.layer.options()?;
+        let options = self.layer.options(layer::own_files())?;
         let packed = match &self.path {
             Some(path) if path.is_dir() => {
                 let progress = Progress::new(false);

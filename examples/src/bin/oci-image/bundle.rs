@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use examples::{Failure, Progress, Staged};
 use oci_digest::content::Image;
 use oci_runtime::spec::{self, ImageOptions};
+use oci_unpack::Limits;
+use oci_unpack::diff::{self, Diff, Snapshot};
+use oci_unpack::pack::PackOptions;
+
+use crate::state::State;
 
 /// Makes a bundle, all or nothing: `unpack` is given its folder, and gives one where the image's users are found.
 pub(crate) fn make<T>(
@@ -20,6 +25,25 @@ pub(crate) fn make<T>(
     write_config(staged.path(), &users, image, strict, progress)?;
     staged.commit()?;
     Ok(outcome)
+}
+
+/// What changed in a bundle's rootfs since it was unpacked.
+pub(crate) fn changes(
+    bundle: &Path,
+    state: &State,
+    snapshot: &[u8],
+    options: &PackOptions,
+) -> Result<Diff, Failure> {
+    if state.overlay {
+        let bundle = bundle.display();
+        return Err(Failure::new(format!(
+            "{bundle} has layers; --upper names the folder that holds the changes"
+        )));
+    }
+    let doing = || format!("looking for changes in {}", bundle.display());
+    let snapshot =
+        Snapshot::read_from(snapshot, &Limits::default()).map_err(|e| Failure::during(doing(), e))?;
+    diff::since(&snapshot, &bundle.join("rootfs"), options).map_err(|e| Failure::during(doing(), e))
 }
 
 /// config.json, for a runtime of this user. `users` is a folder in which the image's users are looked up.

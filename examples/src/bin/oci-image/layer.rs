@@ -18,7 +18,8 @@ pub(crate) struct LayerFlags {
     /// The compression level: 0 to 9 for gzip [default: 6], 1 to 22 for zstd [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=22))]
     level: Option<u32>,
-    /// One owner for everything in the layer [default: for an ordinary user 0:0, for root the files' own]
+    /// One owner for everything in the layer [default: the files' own, and 0:0 where those mean nothing
+    /// outside]
     #[arg(long, value_name = "UID:GID", value_parser = ids)]
     owner: Option<(u32, u32)>,
 }
@@ -31,8 +32,8 @@ enum Compress {
 }
 
 impl LayerFlags {
-    /// No file is younger than SOURCE_DATE_EPOCH.
-    pub(crate) fn options(&self) -> Result<PackOptions, Failure> {
+    /// No file is younger than SOURCE_DATE_EPOCH. Unless --owner says otherwise, the owners are these.
+    pub(crate) fn options(&self, owners: Owners) -> Result<PackOptions, Failure> {
         let mut options = PackOptions::default().compression(match self.compression {
             Compress::Gzip => Compression::Gzip,
             Compress::Zstd => Compression::Zstd,
@@ -44,13 +45,17 @@ impl LayerFlags {
         if let Some(seconds) = source_date_epoch()? {
             options = options.latest_mtime(seconds);
         }
-        Ok(match self.owner {
-            Some((uid, gid)) => options.owners(Owners::Fixed { uid, gid }),
-            None if rustix::process::geteuid().is_root() => options,
-            // The ids of an ordinary user mean nothing in an image.
-            None => options.owners(Owners::Fixed { uid: 0, gid: 0 }),
-        })
+        Ok(options.owners(match self.owner {
+            Some((uid, gid)) => Owners::Fixed { uid, gid },
+            None => owners,
+        }))
     }
+}
+
+/// Whose are the files that a user puts into an image: root's keep their owners, while the ids of an ordinary user mean
+/// nothing there.
+pub(crate) fn own_files() -> Owners {
+    if rustix::process::geteuid().is_root() { Owners::Keep } else { Owners::Fixed { uid: 0, gid: 0 } }
 }
 
 /// Stores what `write` writes as a layer's blob.

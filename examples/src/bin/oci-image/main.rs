@@ -4,12 +4,15 @@
 mod append;
 mod bundle;
 mod config;
+mod diff;
 mod fsck;
 mod gc;
 mod history;
 mod layer;
 mod ls;
 mod new;
+mod overlay;
+mod repack;
 mod stat;
 mod state;
 mod tag;
@@ -39,6 +42,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Unpack(unpack::Unpack),
+    Repack(repack::Repack),
+    Diff(diff::Diff),
     Append(append::Append),
     Config(Box<config::Config>),
     New(new::New),
@@ -53,6 +58,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Unpack(command) => command.go(),
+        Command::Repack(command) => command.go(),
+        Command::Diff(command) => command.go(),
         Command::Append(command) => command.go(),
         Command::Config(command) => command.go(),
         Command::New(command) => command.go(),

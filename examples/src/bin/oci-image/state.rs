@@ -1,14 +1,18 @@
 //! `oci-image.state`: what a bundle was made of, for `repack` and `diff`.
 
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use examples::Failure;
 use oci_digest::Descriptor;
+use oci_unpack::pack;
 use serde::{Deserialize, Serialize};
 
 const NAME: &str = "oci-image.state";
 const VERSION: u32 = 1;
+/// More than any header has.
+const MAX_HEADER: u64 = 1 << 20;
 
 /// The first line of the file, a JSON object. What follows it is a snapshot of rootfs/, as `oci_unpack::diff::Snapshot`
 /// writes it; nothing in a bundle of layers.
@@ -23,6 +27,9 @@ pub(crate) struct State {
     pub(crate) manifest: Descriptor,
     /// What became of the owners.
     pub(crate) owners: Owners,
+    /// Whether the bundle has layers/, one folder for each layer, and its rootfs/ is a place to mount them on.
+    #[serde(default)]
+    pub(crate) overlay: bool,
     /// The manifests that `repack` made of this bundle.
     #[serde(default)]
     pub(crate) repacked: Vec<String>,
@@ -44,11 +51,14 @@ pub(crate) enum Owners {
 
 impl State {
     pub(crate) fn new(layout: &Path, name: &str, manifest: &Descriptor, owners: Owners) -> Self {
-        // What a tag says of the manifest is the tag's, not the bundle's.
-        let manifest =
-            Descriptor::new(manifest.media_type().clone(), manifest.size(), manifest.digest().clone());
+        let manifest = Self::plain(manifest);
         let (layout, name) = (layout.to_owned(), name.to_owned());
-        Self { version: VERSION, layout, name, manifest, owners, repacked: Vec::new() }
+        Self { version: VERSION, layout, name, manifest, owners, overlay: false, repacked: Vec::new() }
+    }
+
+    /// What a tag says of a manifest is the tag's, not the bundle's.
+    pub(crate) fn plain(manifest: &Descriptor) -> Descriptor {
+        Descriptor::new(manifest.media_type().clone(), manifest.size(), manifest.digest().clone())
     }
 
     /// Writes the file anew, as a whole.
@@ -61,5 +71,49 @@ impl State {
         file.write_all(&header).and_then(|()| file.write_all(snapshot)).map_err(doing)?;
         file.persist(&path).map_err(|e| doing(e.error))?;
         Ok(())
+    }
+
+    /// Reads the file, with the snapshot.
+    pub(crate) fn read(bundle: &Path) -> Result<(Self, Vec<u8>), Failure> {
+        let path = bundle.join(NAME);
+        let doing = || format!("reading {}", path.display());
+        let file = File::open(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Failure::during(format!("{} is no bundle that oci-image unpacked", bundle.display()), e)
+            }
+            _ => Failure::during(doing(), e),
+        })?;
+        let mut file = BufReader::new(file);
+        let mut header = Vec::new();
+        file.by_ref()
+            .take(MAX_HEADER)
+            .read_until(b'\n', &mut header)
+            .map_err(|e| Failure::during(doing(), e))?;
+        let state: Self = serde_json::from_slice(&header).map_err(|e| Failure::during(doing(), e))?;
+        if state.version != VERSION {
+            return Err(Failure::new(format!(
+                "{} is of version {}, known is {VERSION}",
+                path.display(),
+                state.version
+            )));
+        }
+        let mut snapshot = Vec::new();
+        file.read_to_end(&mut snapshot).map_err(|e| Failure::during(doing(), e))?;
+        Ok((state, snapshot))
+    }
+
+    /// How its files are packed: with the owners that the image gave them, as far as they are known.
+    pub(crate) fn pack_owners(&self) -> pack::Owners {
+        match self.owners {
+            Owners::Applied => pack::Owners::Keep,
+            Owners::Dropped => pack::Owners::Fixed { uid: 0, gid: 0 },
+            Owners::Rootlesscontainers => pack::Owners::RootlessContainers,
+            Owners::OverrideStat => pack::Owners::OverrideStat,
+        }
+    }
+
+    /// Whether a folder is such a bundle.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        fs::symlink_metadata(folder.join(NAME)).is_ok()
     }
 }

@@ -7,6 +7,7 @@ use examples::{Failure, ImageName, Progress};
 use oci_digest::content::Image;
 use oci_digest::{Platform, platform};
 use oci_layout::ImageLayout;
+use oci_unpack::diff::Snapshot;
 use oci_unpack::{Limits, Ownership, UnpackOptions};
 use serde_json::json;
 
@@ -111,7 +112,9 @@ impl Unpack {
         bundle::make(&self.bundle, image, self.strict, progress, |folder| {
             let rootfs_folder = folder.join("rootfs");
             let report = rootfs(&rootfs_folder)?;
-            state.write(folder, &[])?;
+            let mut snapshot = Vec::new();
+            Snapshot::of(&rootfs_folder)?.write_to(&mut snapshot)?;
+            state.write(folder, &snapshot)?;
             Ok((report, rootfs_folder))
         })
     }
