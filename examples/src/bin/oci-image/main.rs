@@ -11,7 +11,6 @@ mod history;
 mod layer;
 mod ls;
 mod new;
-mod overlay;
 mod repack;
 mod stat;
 mod state;

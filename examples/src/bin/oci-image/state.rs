@@ -1,6 +1,6 @@
 //! `oci-image.state`: what a bundle was made of, for `repack` and `diff`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -110,10 +110,5 @@ impl State {
             Owners::Rootlesscontainers => pack::Owners::RootlessContainers,
             Owners::OverrideStat => pack::Owners::OverrideStat,
         }
-    }
-
-    /// Whether a folder is such a bundle.
-    pub(crate) fn is_in(folder: &Path) -> bool {
-        fs::symlink_metadata(folder.join(NAME)).is_ok()
     }
 }

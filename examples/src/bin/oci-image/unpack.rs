@@ -7,7 +7,6 @@ use examples::{Failure, ImageName, Progress};
 use oci_digest::content::Image;
 use oci_digest::{Platform, platform};
 use oci_layout::ImageLayout;
-use oci_unpack::diff::Snapshot;
 use oci_unpack::{Limits, Ownership, UnpackOptions};
 use serde_json::json;
 
@@ -77,6 +76,7 @@ impl Unpack {
             .ownership(self.ownership())
             .limits(limits)
             .strict(self.strict)
+            .snapshot(!self.rootfs_only)
             .cancel(cancel)
             .observer(tell::unpacking(&progress, &image));
         let report = self.unpack_into(&layout, &image, &options, &progress);
@@ -113,7 +113,9 @@ impl Unpack {
             let rootfs_folder = folder.join("rootfs");
             let report = rootfs(&rootfs_folder)?;
             let mut snapshot = Vec::new();
-            Snapshot::of(&rootfs_folder)?.write_to(&mut snapshot)?;
+            if let Some(taken) = &report.snapshot {
+                taken.write_to(&mut snapshot)?;
+            }
             state.write(folder, &snapshot)?;
             Ok((report, rootfs_folder))
         })
