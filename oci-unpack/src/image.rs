@@ -2,7 +2,7 @@ use std::path::Path;
 
 use oci_digest::content::Source;
 use oci_digest::spec::Os;
-use oci_digest::{Algorithm, Digest, ImageConfiguration, ImageManifest};
+use oci_digest::{Algorithm, Descriptor, Digest, ImageConfiguration, ImageManifest};
 
 use crate::ahead::{Ahead, Blob};
 use crate::compression::Compression;
@@ -38,25 +38,28 @@ pub fn unpack(
 /// What manifest and config together say of a layer.
 #[derive(Debug)]
 struct Layer<'a> {
-    blob: Blob<'a>,
+    descriptor: &'a Descriptor,
+    declared: Compression,
     diff_id: Digest,
 }
 
 fn apply(source: &dyn Source, layers: &[Layer<'_>], tree: Tree, options: &UnpackOptions) -> Result<Report> {
     std::thread::scope(|scope| {
-        let mut ahead = Ahead::start(
-            scope,
-            source,
-            layers.iter().map(|layer| layer.blob).collect(),
-            options.limits.window,
-        )?;
+        let mut ahead =
+            Ahead::start(scope, source, layers.iter().map(Layer::blob).collect(), options.limits.window)?;
         let mut work = Layers::new(tree, options);
-        for (index, layer) in layers.iter().enumerate() {
-            work.apply(&mut ahead, Some(&layer.diff_id), |ahead| ahead.next_layer())
+        for index in 0..layers.len() {
+            work.apply(&mut ahead, Ahead::next_layer)
                 .map_err(|e| Error::Layer { index, source: Box::new(e) })?;
         }
         work.finish()
     })
+}
+
+impl Layer<'_> {
+    fn blob(&self) -> Blob<'_> {
+        Blob { descriptor: self.descriptor, declared: self.declared, diff_id: &self.diff_id }
+    }
 }
 
 /// Everything that can be known before a layer is read.
@@ -94,7 +97,7 @@ fn check<'a>(manifest: &'a ImageManifest, config: &ImageConfiguration) -> Result
             Algorithm::of(&diff_id).map_err(|e| image(&pointer, e.to_string()))?;
             Algorithm::of(descriptor.digest())
                 .map_err(|e| image(&format!("/layers/{index}/digest"), e.to_string()))?;
-            Ok(Layer { blob: Blob { descriptor, declared }, diff_id })
+            Ok(Layer { descriptor, declared, diff_id })
         })
         .collect()
 }

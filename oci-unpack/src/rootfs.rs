@@ -1,7 +1,6 @@
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use oci_digest::{Algorithm, Digest, Hasher};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::compression::{Decoder, Notice};
@@ -11,6 +10,9 @@ use crate::layer::{Budget, apply};
 use crate::report::LayerReport;
 use crate::tree::Tree;
 use crate::{Error, Event, Limits, Report, Result, UnpackOptions, Warning};
+
+/// How much of a layer is inflated at once.
+const BUFFER: usize = 256 << 10;
 
 /// A folder that layers are applied to one by one, by callers who have the layers' bytes.
 ///
@@ -53,8 +55,9 @@ impl Rootfs {
     pub fn apply(&mut self, layer: impl Read) -> Result<LayerReport> {
         let index = self.layers.report.layers.len();
         let wrap = |e| Error::Layer { index, source: Box::new(e) };
-        let mut decoder = Decoder::with_window(layer, None, self.layers.limits.window).map_err(wrap)?;
-        self.layers.apply(&mut decoder, None, |decoder| decoder.notices()).map_err(wrap)
+        let decoder = Decoder::with_window(layer, None, self.layers.limits.window).map_err(wrap)?;
+        let mut stream = BufReader::with_capacity(BUFFER, decoder);
+        self.layers.apply(&mut stream, |stream| Ok(stream.get_ref().notices())).map_err(wrap)
     }
 
     /// Gives the directories their attributes and times.
@@ -81,35 +84,22 @@ impl Layers {
         Self { tree, budget, limits: options.limits.clone(), report: Report::default() }
     }
 
-    /// Applies a layer's uncompressed bytes and compares their digest, when one is given.
-    pub(crate) fn apply<R: Read>(
+    /// Applies a layer's uncompressed bytes. `end` is asked after the last of them whether they were the right ones,
+    /// and what was odd about the blob.
+    pub(crate) fn apply<R: BufRead>(
         &mut self,
         stream: &mut R,
-        diff_id: Option<&Digest>,
-        notices: impl FnOnce(&mut R) -> Vec<Notice>,
+        end: impl FnOnce(&mut R) -> Result<Vec<Notice>>,
     ) -> Result<LayerReport> {
         let layer = self.report.layers.len();
         self.tree.reporter.layer = layer;
         self.tree.reporter.tell(&Event::LayerStarted { layer });
-        let hasher = match diff_id {
-            Some(digest) => Some(Hasher::new(Algorithm::of(digest)?)),
-            None => None,
-        };
-        let counted = Counted { inner: stream, hasher, bytes: 0, maximum: self.limits.layer_bytes };
+        let counted = Counted { inner: stream, bytes: 0, maximum: self.limits.layer_bytes };
         let mut archive = ArchiveReader::new(counted, &self.limits.framing);
         let mut report = apply(&mut self.tree, &mut self.budget, &mut archive)?;
-        let Counted { inner, hasher, bytes, .. } = archive.finish()?;
+        let Counted { inner, bytes, .. } = archive.finish()?;
         report.archive_bytes = bytes;
-        if let (Some(hasher), Some(expected)) = (hasher, diff_id) {
-            let actual = hasher.finish();
-            if actual != *expected {
-                return Err(Error::DiffId {
-                    expected: expected.to_string().into(),
-                    actual: actual.to_string().into(),
-                });
-            }
-        }
-        for notice in notices(inner) {
+        for notice in end(inner)? {
             self.tree.reporter.warn(b"", Warning::Format { reason: notice.to_string() })?;
         }
         self.tree.reporter.tell(&Event::LayerDone { layer, entries: report.entries, bytes: report.bytes });
@@ -128,26 +118,34 @@ impl Layers {
     }
 }
 
-/// Counts against the limit of a layer, and hashes.
+/// Counts against the limit of a layer.
 struct Counted<R> {
     inner: R,
-    hasher: Option<Hasher>,
     bytes: u64,
     maximum: u64,
 }
 
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.bytes += n as u64;
-        if self.bytes > self.maximum {
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let bytes = self.inner.fill_buf()?;
+        if bytes.len() as u64 > self.maximum.saturating_sub(self.bytes) {
             return Err(
                 Error::Limit { limit: "uncompressed bytes of one layer", maximum: self.maximum }.into()
             );
         }
-        if let (Some(hasher), Some(read)) = (&mut self.hasher, buf.get(..n)) {
-            hasher.update(read);
-        }
+        Ok(bytes)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.bytes += amount as u64;
+        self.inner.consume(amount);
+    }
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
         Ok(n)
     }
 }

@@ -1,7 +1,7 @@
 //! Tar framing: from the bytes of an uncompressed layer to its entries.
 //!
 //! [`Decoder`] does no I/O: bytes go in, [`Event`]s come out, however the bytes are cut into pieces.
-//! [`ArchiveReader`] drives it over any [`std::io::Read`] with one buffer. Old (pre-POSIX), ustar, PAX and GNU
+//! [`ArchiveReader`] drives it over any [`std::io::BufRead`], out of its buffer. Old (pre-POSIX), ustar, PAX and GNU
 //! archives are read, sparse files of all four kinds among them. Names are bytes and stay as they are in the
 //! archive: nothing here resolves, normalises or trusts them.
 //!

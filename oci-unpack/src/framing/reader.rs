@@ -1,12 +1,9 @@
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::{Decoder, Entry, Event, FramingLimits, Warning};
 use crate::{Error, Result};
 
-/// The size of the one buffer: large enough that reading costs little per call.
-const BUFFER: usize = 256 << 10;
-
-/// Reads an uncompressed archive entry by entry, through one buffer.
+/// Reads an uncompressed archive entry by entry, out of the buffer of the stream itself: give it a large one.
 ///
 /// ```
 /// use oci_unpack::framing::{ArchiveReader, FramingLimits};
@@ -24,10 +21,12 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub struct ArchiveReader<R> {
     inner: R,
-    buffer: Box<[u8]>,
-    /// The part of the buffer that was read and not taken.
-    start: usize,
-    end: usize,
+    /// What is known to be in the stream's buffer and was not decoded.
+    buffered: usize,
+    /// What was decoded and is still lent out.
+    lent: usize,
+    /// Nothing can be decoded without more input.
+    starved: bool,
     decoder: Decoder,
     in_data: bool,
 }
@@ -41,17 +40,10 @@ pub struct Chunk<'a> {
     pub bytes: &'a [u8],
 }
 
-impl<R: Read> ArchiveReader<R> {
+impl<R: BufRead> ArchiveReader<R> {
     /// Reads an archive from its start.
     pub fn new(inner: R, limits: &FramingLimits) -> Self {
-        Self {
-            inner,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            decoder: Decoder::new(limits),
-            in_data: false,
-        }
+        Self { inner, buffered: 0, lent: 0, starved: false, decoder: Decoder::new(limits), in_data: false }
     }
 
     /// The next entry; what was not read of the one before is skipped. `None` at the end of the archive.
@@ -61,7 +53,7 @@ impl<R: Read> ArchiveReader<R> {
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         self.in_data = false;
         loop {
-            match self.event()?.1 {
+            match self.event()? {
                 Event::Entry(entry) => {
                     self.in_data = true;
                     return Ok(Some(entry));
@@ -78,12 +70,9 @@ impl<R: Read> ArchiveReader<R> {
     /// As [`next_entry`](Self::next_entry).
     pub fn data(&mut self) -> Result<Option<Chunk<'_>>> {
         while self.in_data {
-            let start = self.start;
-            let (used, event) = self.event()?;
-            match event {
+            match self.event()? {
                 Event::Data { offset } => {
-                    // `event` reads only when nothing is left, so that the bytes taken are still there.
-                    let bytes = self.buffer.get(start..start + used).unwrap_or_default();
+                    let bytes = fill(&mut self.inner)?.get(..self.lent).unwrap_or_default();
                     return Ok(Some(Chunk { offset, bytes }));
                 }
                 Event::NeedInput => {}
@@ -108,32 +97,48 @@ impl<R: Read> ArchiveReader<R> {
     /// # Errors
     /// What reading can meet.
     pub fn finish(mut self) -> Result<R> {
-        while read(&mut self.inner, &mut self.buffer)? > 0 {}
-        Ok(self.inner)
+        self.inner.consume(std::mem::take(&mut self.lent));
+        loop {
+            let n = fill(&mut self.inner)?.len();
+            if n == 0 {
+                return Ok(self.inner);
+            }
+            self.inner.consume(n);
+        }
     }
 
-    /// Decodes what is in the buffer; when that gives nothing, fills it. The event is [`Event::NeedInput`] after
-    /// a read.
-    fn event(&mut self) -> Result<(usize, Event)> {
-        let input = self.buffer.get(self.start..self.end).unwrap_or_default();
-        let (used, event) = self.decoder.decode(input)?;
-        self.start += used;
-        if matches!(event, Event::NeedInput) {
-            self.start = 0;
-            self.end = read(&mut self.inner, &mut self.buffer)?;
-            if self.end == 0 {
-                self.decoder.end_of_input()?;
-            }
+    /// Decodes what is in the buffer, and reads only when that gives nothing. The data of [`Event::Data`] is lent: it
+    /// stays in the buffer until the next call.
+    fn event(&mut self) -> Result<Event> {
+        self.inner.consume(std::mem::take(&mut self.lent));
+        let mut input: &[u8] = &[];
+        if self.starved || self.buffered > 0 {
+            input = fill(&mut self.inner)?;
+            self.buffered = input.len();
         }
-        Ok((used, event))
+        if self.starved && input.is_empty() {
+            self.decoder.end_of_input()?;
+        }
+        let (used, event) = self.decoder.decode(input)?;
+        self.buffered -= used;
+        self.starved = matches!(event, Event::NeedInput);
+        if matches!(event, Event::Data { .. }) {
+            self.lent = used;
+        } else {
+            self.inner.consume(used);
+        }
+        Ok(event)
     }
 }
 
-fn read(inner: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+fn fill(inner: &mut impl BufRead) -> Result<&[u8]> {
     loop {
-        match inner.read(buffer) {
+        match inner.fill_buf() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            other => return other.map_err(|e| Error::io("reading the layer", e)),
+            Err(e) => return Err(Error::io("reading the layer", e)),
+            Ok(_) => break,
         }
     }
+    // Again, of what is there now: a borrow that is returned out of a loop would last for the whole of it.
+    inner.fill_buf().map_err(|e| Error::io("reading the layer", e))
 }

@@ -5,7 +5,7 @@ mod late;
 mod marker;
 mod name;
 
-use std::io::Read;
+use std::io::BufRead;
 
 use late::LateLinks;
 use marker::{Marker, PSEUDO_LINKS};
@@ -50,7 +50,7 @@ impl Budget {
 }
 
 /// Applies the entries of one archive. The bytes after its end mark are left to the caller.
-pub(crate) fn apply<R: Read>(
+pub(crate) fn apply<R: BufRead>(
     tree: &mut Tree,
     budget: &mut Budget,
     archive: &mut ArchiveReader<R>,
@@ -85,7 +85,7 @@ struct Work<'a, R> {
     told: (u64, u64),
 }
 
-impl<R: Read> Work<'_, R> {
+impl<R: BufRead> Work<'_, R> {
     fn entry(&mut self, entry: Entry) -> Result<()> {
         let path = match Name::parse(&entry.path, Above::Refuse)? {
             Name::Below(path) => path,

@@ -33,7 +33,7 @@ impl Decoder {
 
         let pax_path = sparse.name.clone().set().or(path.set());
         let path = agreed("name", pax_path, pending.long_name)?.unwrap_or_else(|| header.path());
-        self.last = shown(&path);
+        self.last.clone_from(&path);
         self.in_entry = true;
         self.last_claims_data = false;
         check_name(&path, &self.limits)?;
@@ -87,7 +87,7 @@ impl Decoder {
             path,
         };
         for key in unsupported {
-            self.warnings.push(Warning::UnsupportedRecord { entry: self.last.clone(), key });
+            self.warnings.push(Warning::UnsupportedRecord { entry: shown(&self.last), key });
         }
         if flag == b'S' && !sparse.any {
             return self.gnu_sparse(entry, header, stored);

@@ -1,7 +1,7 @@
 mod assemble;
 
 use super::entry::{Entry, Segment};
-use super::fault::Fault;
+use super::fault::{Fault, shown};
 use super::header::{Block, Header, is_zero, until_nul};
 use super::pax::{GlobalRecords, Records};
 use super::sparse::{MapLines, SparseMap, gnu_extension};
@@ -40,7 +40,7 @@ pub struct Decoder {
     /// Global records already warned about.
     warned: Vec<&'static str>,
     /// The name of the last entry, for messages.
-    last: String,
+    last: Vec<u8>,
     /// Whether its data is not yet over.
     in_entry: bool,
     /// The last entry has a size in its header, but its kind stores no data.
@@ -139,7 +139,7 @@ impl Decoder {
             global: GlobalRecords::default(),
             warnings: Vec::new(),
             warned: Vec::new(),
-            last: String::new(),
+            last: Vec::new(),
             in_entry: false,
             last_claims_data: false,
         }
@@ -401,9 +401,9 @@ impl Decoder {
         match fault {
             Fault::Bad(reason) => {
                 let place = if self.in_entry { "in" } else { "after" };
-                let reason = match self.last.as_str() {
-                    "" => reason.into_owned(),
-                    last => format!("{reason}, {place} entry {last}"),
+                let reason = match self.last.as_slice() {
+                    b"" => reason.into_owned(),
+                    last => format!("{reason}, {place} entry {}", shown(last)),
                 };
                 Error::Archive { offset: self.position + used as u64, reason }
             }
