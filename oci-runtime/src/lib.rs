@@ -51,8 +51,7 @@
 //! | limits | see [`cgroup`] |
 //!
 //! Not in this version, and refused by name: seccomp's notifications, AppArmor and SELinux, hooks, terminals, time
-//! namespaces, joined user, pid and mount namespaces, id-mapped mounts, intelRdt, scheduler, I/O priority, CPU affinity,
-//! memory policy, network devices, shared root propagation.
+//! namespaces, joined user, pid and mount namespaces, id-mapped mounts, intelRdt, network devices, shared root propagation.
 
 #![deny(unsafe_code)]
 

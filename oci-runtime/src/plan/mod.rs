@@ -7,6 +7,7 @@ mod namespaces;
 mod path;
 mod process;
 mod refuse;
+mod scheduling;
 mod sysctl;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub(crate) use mounts::{Kind as MountKind, Mount, Propagation};
 pub(crate) use namespaces::{IdMap, Namespaces};
 pub(crate) use path::InRoot;
 pub(crate) use process::Process;
+pub(crate) use scheduling::Scheduling;
 pub(crate) use sysctl::Sysctl;
 
 /// A runtime spec that was understood completely: nothing in it is left to fail for being wrong.
@@ -48,6 +50,7 @@ pub struct Plan {
     pub(crate) sysctl: Vec<Sysctl>,
     pub(crate) seccomp: Option<Filter>,
     pub(crate) process: Process,
+    pub(crate) scheduling: Scheduling,
     pub(crate) cgroups_path: Option<PathBuf>,
     pub(crate) resources: Option<LinuxResources>,
     pub(crate) annotations: HashMap<String, String>,
@@ -159,6 +162,7 @@ fn resolve(spec: &Spec, bundle: &Path, rootfs: Option<&Path>, problems: &mut Pro
         sysctl,
         seccomp,
         process,
+        scheduling: scheduling::resolve(spec, problems),
         cgroups_path: linux.cgroups_path().clone().filter(|path| !path.as_os_str().is_empty()),
         resources: linux.resources().clone(),
         annotations: spec.annotations().clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-use oci_spec::runtime::{LinuxPersonalityDomain, Spec};
+use oci_spec::runtime::Spec;
 
 use super::Problems;
 
@@ -38,25 +38,16 @@ pub(super) fn everything(spec: &Spec, problems: &mut Problems) {
             (process.command_line().is_some(), "/process/commandLine"),
             (text(process.apparmor_profile()), "/process/apparmorProfile"),
             (text(process.selinux_label()), "/process/selinuxLabel"),
-            (process.io_priority().is_some(), "/process/ioPriority"),
-            (process.scheduler().is_some(), "/process/scheduler"),
-            (process.exec_cpu_affinity().is_some(), "/process/execCPUAffinity"),
             (process.user().username().is_some(), "/process/user/username"),
         ] {
             refuse(there, pointer);
         }
     }
     if let Some(linux) = spec.linux() {
-        let plain = linux.personality().as_ref().is_none_or(|personality| {
-            personality.domain() == LinuxPersonalityDomain::PerLinux
-                && personality.flags().as_ref().is_none_or(Vec::is_empty)
-        });
         for (there, pointer) in [
             (linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()), "/linux/netDevices"),
             (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "/linux/mountLabel"),
             (linux.intel_rdt().is_some(), "/linux/intelRdt"),
-            (linux.memory_policy().is_some(), "/linux/memoryPolicy"),
-            (!plain, "/linux/personality"),
             (linux.time_offsets().as_ref().is_some_and(|map| !map.is_empty()), "/linux/timeOffsets"),
         ] {
             refuse(there, pointer);

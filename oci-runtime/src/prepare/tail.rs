@@ -1,7 +1,7 @@
 use super::Surroundings;
 use super::steps::{OOM_SCORE_FD, START_FD, STATUS_FD};
 use crate::enter::{EXECUTING, READY, message};
-use crate::plan::{Plan, capability_names};
+use crate::plan::{Plan, Scheduling, capability_names};
 use crate::seccomp::Filter;
 use crate::sys::call::CAPABILITY_VERSION_3;
 use crate::sys::parent;
@@ -26,6 +26,7 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
         let arguments = [0.into(), limit.resource.into(), words, 0.into()];
         tail.call("prlimit64", limit.name, libc::SYS_prlimit64, &arguments);
     }
+    schedule(&plan.scheduling, tail);
     let user = plan.namespaces.is_new(libc::CLONE_NEWUSER);
     let known = u64::MAX >> (63 - around.caller.last_capability);
     let available = if user { known } else { around.caller.capabilities & known };
@@ -90,6 +91,32 @@ pub(super) fn build(plan: &Plan, around: &Surroundings<'_>) -> Result<(Tail, Vec
     }
     execute(plan, tail);
     Ok((std::mem::take(tail), warnings))
+}
+
+/// While there are capabilities to do it with.
+fn schedule(scheduling: &Scheduling, tail: &mut Tail) {
+    if let Some(policy) = &scheduling.memory {
+        let (nodes, count) = match policy.nodes.as_slice() {
+            [] => (0.into(), 0),
+            // The kernel reads one bit less than it is told.
+            nodes => (tail.bytes(nodes), nodes.len() as u64 * 8 + 1),
+        };
+        let arguments = [policy.mode.into(), nodes, count.into()];
+        tail.call("set_mempolicy", "set the memory policy", libc::SYS_set_mempolicy, &arguments);
+    }
+    if let Some(attr) = &scheduling.scheduler {
+        let attr = tail.bytes(attr);
+        let arguments = [0.into(), attr, 0.into()];
+        tail.call("sched_setattr", "set the scheduler", libc::SYS_sched_setattr, &arguments);
+    }
+    if let Some(priority) = scheduling.io_priority {
+        const WHO_PROCESS: u32 = 1; // linux/ioprio.h
+        let arguments = [WHO_PROCESS.into(), 0.into(), priority.into()];
+        tail.call("ioprio_set", "set the I/O priority", libc::SYS_ioprio_set, &arguments);
+    }
+    if let Some(domain) = scheduling.personality {
+        tail.call("personality", "set the personality", libc::SYS_personality, &[domain.into()]);
+    }
 }
 
 /// Effective, permitted and inheritable ones.

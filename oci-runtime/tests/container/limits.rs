@@ -6,7 +6,46 @@ use serde_json::json;
 use crate::Check;
 use crate::root::{House, is_root};
 
-pub(crate) const CHECKS: &[Check] = &[("limits_of_its_control_groups", control_groups)];
+pub(crate) const CHECKS: &[Check] =
+    &[("limits_of_its_control_groups", control_groups), ("scheduling_as_the_spec_says", scheduling)];
+
+/// Everything here may be asked for without privileges.
+fn scheduling(house: &House) {
+    let edit = |spec: &mut serde_json::Value| {
+        spec["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 5});
+        spec["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 4});
+        spec["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "0-1"});
+        spec["linux"]["personality"] = json!({"domain": "LINUX32"});
+        spec["linux"]["memoryPolicy"] =
+            json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
+    };
+    let (_, text) = house.run(edit, &["scheduling"]).unwrap();
+    assert!(text.contains("policy 3 nice 5 io 0x6004 domain 8\n"), "{text}");
+    // A kernel built without NUMA has no such file.
+    assert!(text.contains("memory: bind=static:0\n") || text.contains("memory: ?\n"), "{text}");
+    let (_, text) = house.run(|_| {}, &["scheduling"]).unwrap();
+    assert!(text.contains("policy 0 nice 0") && text.contains("domain 0\n"), "{text}");
+    let wrong = |spec: &mut serde_json::Value| {
+        spec["process"]["scheduler"] =
+            json!({"policy": "SCHED_OTHER", "priority": 5, "nice": 20, "runtime": 1});
+        spec["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_RT", "priority": 8});
+        spec["process"]["execCPUAffinity"] = json!({"final": "3-1"});
+        spec["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND"});
+    };
+    let error = house.run(wrong, &["exit:0"]).unwrap_err();
+    let Error::Spec { problems } = error else { panic!("{error:?}") };
+    let mut pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    pointers.sort_unstable();
+    let expected = [
+        "/linux/memoryPolicy/nodes",
+        "/process/execCPUAffinity/final",
+        "/process/ioPriority/priority",
+        "/process/scheduler/nice",
+        "/process/scheduler/priority",
+        "/process/scheduler/runtime",
+    ];
+    assert_eq!(pointers, expected);
+}
 
 /// Limits are in the group's files as the container reads them, and hold.
 fn control_groups(house: &House) {

@@ -41,6 +41,7 @@ pub(crate) fn run(orders: &[String]) -> ExitCode {
                 // SAFETY: a number only.
                 println!("umask: {:o}", unsafe { libc::umask(0o077) });
             }
+            "scheduling" => scheduling(),
             "limit" => limit(rest.parse().unwrap()),
             "pipe-signal" => {
                 let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
@@ -77,6 +78,23 @@ pub(crate) fn run(orders: &[String]) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What the schedulers and the allocator were told of this process.
+fn scheduling() {
+    const WHO_PROCESS: i32 = 1; // linux/ioprio.h
+    // SAFETY: numbers only; 0xffffffff asks and changes nothing.
+    let (policy, nice, io, domain) = unsafe {
+        (
+            libc::sched_getscheduler(0),
+            libc::getpriority(libc::PRIO_PROCESS, 0),
+            libc::syscall(libc::SYS_ioprio_get, WHO_PROCESS, 0),
+            libc::personality(0xffff_ffff),
+        )
+    };
+    println!("policy {policy} nice {nice} io {io:#x} domain {domain}");
+    let maps = fs::read_to_string("/proc/self/numa_maps").unwrap_or_default();
+    println!("memory: {}", maps.split_whitespace().nth(1).unwrap_or("?"));
 }
 
 /// The number of the session keyring, which is one for the whole machine; or the negated error number.
