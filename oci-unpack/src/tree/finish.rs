@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, XattrFlags, fchmod, fsetxattr, fsync, openat, syn
 use super::map::{Attributes, DirId, Listed, ROOT};
 use super::xattr::{DEFAULT_ACL, Turn};
 use super::{Place, Tree, failed};
-use crate::framing::Timestamp;
+use crate::framing::{EntryKind, Timestamp};
 use crate::report::Reporter;
 use crate::{Result, SyncPolicy};
 
@@ -41,10 +41,14 @@ impl Tree {
             Attributes::Implicit => {
                 let layer = self.reporter.layer;
                 let mtime = Timestamp::default();
-                let listed = Listed { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: Vec::new(), layer };
+                let mut listed = Listed { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: Vec::new(), layer };
+                self.record(&[], EntryKind::Directory, &mut listed)?;
                 self.dress_listed(fd, at, &listed, found)
             }
             Attributes::Found(had) => {
+                if at.name.is_empty() {
+                    self.record_root(fd, at, had.mode)?;
+                }
                 let mode = Mode::from_raw_mode(had.mode);
                 fchmod(fd, mode).map_err(|e| self.failed("setting the mode of", at, e))?;
                 if let Some(acl) = &had.default_acl {

@@ -1,8 +1,13 @@
 //! Recording in an attribute what an ordinary user may not give to a node.
 
-use super::Tree;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{XattrFlags, fsetxattr};
+use rustix::io::Errno;
+
 use super::map::Listed;
-use crate::framing::EntryKind;
+use super::{Place, Tree};
+use crate::framing::{EntryKind, Timestamp};
 use crate::recorded::Form;
 use crate::{Result, Warning};
 
@@ -37,5 +42,18 @@ impl Tree {
             listed.mode = listed.mode & 0o777 | least;
         }
         Ok(())
+    }
+
+    /// A root that was there before us and that no entry names. fuse-overlayfs takes the records of a tree for what
+    /// they are when its root has one.
+    pub(super) fn record_root(&mut self, fd: &OwnedFd, at: Place<'_>, mode: u32) -> Result<()> {
+        let Some(form @ Form::OverrideStat) = self.means.record else { return Ok(()) };
+        let Some(value) = form.value(EntryKind::Directory, 0, 0, mode) else { return Ok(()) };
+        let layer = self.reporter.layer;
+        let listed = Listed { mode, uid: 0, gid: 0, mtime: Timestamp::default(), xattrs: Vec::new(), layer };
+        match fsetxattr(fd, form.name(), &value, XattrFlags::CREATE) {
+            Err(Errno::EXIST) => Ok(()),
+            result => self.owned(result, at, &listed),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 
 use oci_unpack::compression::Compression;
 use oci_unpack::framing::{Entry, EntryKind, Timestamp};
@@ -135,6 +136,53 @@ fn umoci_rootless() {
         entries.into_iter().map(|(e, content)| (e.path, e.kind, e.mode, e.uid, e.gid, content)).collect()
     };
     assert_eq!(owners(entries(&archive(&after, &packed))), owners(entries(&blob)));
+}
+
+/// fuse-overlayfs shows the owners and modes of the image (and devices, since 1.14).
+#[test]
+fn fuse_overlayfs() {
+    let needs = |what: &str| eprintln!("SKIP fuse_overlayfs: needs {what}");
+    if !is_there("fuse-overlayfs") || !is_there("unshare") || !Path::new("/dev/fuse").exists() {
+        return needs("fuse-overlayfs and a kernel with FUSE");
+    }
+    if !rustix::process::geteuid().is_root() {
+        return needs("root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let (blob, _) = layer(&plain());
+    unpack(&blob, &dir.path().join("lower"), Ownership::OverrideStat);
+    let names: Vec<String> = plain().iter().map(|(entry, _)| text(&entry.path)).collect();
+    // The mount is seen by nobody else, and ends with the shell.
+    let script = "fuse-overlayfs -o lowerdir=lower,upperdir=upper,workdir=work merged >&2 && cd merged && \
+                  stat -c '%u:%g %a %F' -- \"$@\"; cd ..; umount merged";
+    let output = Command::new("timeout")
+        .args(["60", "unshare", "-m", "sh", "-c", script, "sh"])
+        .args(&names)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let error = text(&output.stderr);
+    if error.contains("cannot mount") || error.contains("fusermount") {
+        return needs("fuse-overlayfs and a kernel with FUSE");
+    }
+    let shown: Vec<String> = text(&output.stdout).lines().map(String::from).collect();
+    // Links have no record, and the owner is whoever fuse-overlayfs takes for nobody.
+    let expected = plain().into_iter().map(|(entry, content)| {
+        let kind = match entry.kind {
+            EntryKind::Directory => "directory",
+            _ if content.is_empty() => "regular empty file",
+            _ => "regular file",
+        };
+        (entry.kind, format!("{}:{} {:o} {kind}", entry.uid, entry.gid, entry.mode))
+    });
+    for (index, (kind, expected)) in expected.enumerate() {
+        if kind != EntryKind::Symlink {
+            assert_eq!(shown.get(index), Some(&expected), "{}: {error}", names[index]);
+        }
+    }
 }
 
 /// A record by hand, in a folder of one file.

@@ -100,7 +100,8 @@ fn override_stat() {
                 file("closed/none", "none").mode(0),
                 file("s", "").mode(0o6755).owner(3_000_000_000, 1),
             ]],
-            "closed/ 0700 {user.containers.override_stat=0:0:0000:dir}
+            "./ @0 {user.containers.override_stat=0:0:0755:dir}
+             closed/ 0700 {user.containers.override_stat=0:0:0000:dir}
              closed/none =none 0600 {user.containers.override_stat=0:0:0000:file}
              d/ 0777 {user.containers.override_stat=1000:5:1777:dir}
              d/f =f {user.containers.override_stat=0:42:0644:file}
@@ -118,7 +119,8 @@ fn override_stat() {
                     hard("null2", "null"),
                 ],
             ],
-            "disk = 0660 {user.containers.override_stat=0:6:4660:block-0-0}
+            "./ @0 {user.containers.override_stat=0:0:0755:dir}
+             disk = 0660 {user.containers.override_stat=0:6:4660:block-0-0}
              null = 0666 {user.containers.override_stat=0:5:0666:char-1-3}
              null2 == null
              p = 0600 {user.containers.override_stat=7:7:0600:pipe}",
@@ -133,7 +135,8 @@ fn override_stat() {
             "links cannot have one",
             mode,
             vec![vec![symlink("l", "x"), symlink("m", "x").owner(1, 0)]],
-            "l -> x
+            "./ @0 {user.containers.override_stat=0:0:0755:dir}
+             l -> x
              m -> x",
         )
         .warnings(1),
@@ -145,13 +148,15 @@ fn override_stat() {
                     .xattr("user.containers.override_stat", "0:0:4755:file")
                     .xattr("user.fuseoverlayfs.override_stat", "0:0:4755:file"),
             ]],
-            "f = {user.containers.override_stat=0:0:0644:file}",
+            "./ @0 {user.containers.override_stat=0:0:0755:dir}
+             f = {user.containers.override_stat=0:0:0644:file}",
         ),
         recorded(
-            "whiteouts see them like other files; a directory that no entry names has none",
+            "whiteouts see them like other files; a directory that no entry names has one, too",
             mode,
             vec![vec![chr("dev/null", 1, 3), fifo("p")], vec![wh(".wh.p"), file("dev/null", "file")]],
-            "dev/ @0
+            "./ @0 {user.containers.override_stat=0:0:0755:dir}
+             dev/ @0 {user.containers.override_stat=0:0:0755:dir}
              dev/null =file {user.containers.override_stat=0:0:0644:file}",
         ),
     ]);
