@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use oci_unpack::compression::Compression;
+use oci_unpack::diff;
 use oci_unpack::framing::{Entry, EntryKind, Timestamp};
 use oci_unpack::pack::{LayerWriter, Owners, PackEvent, PackOptions, PackedLayer, pack, pack_observed};
 use oci_unpack::{Error, Ownership, Rootfs, UnpackOptions};
@@ -183,6 +184,43 @@ fn fuse_overlayfs() {
             assert_eq!(shown.get(index), Some(&expected), "{}: {error}", names[index]);
         }
     }
+}
+
+/// What was changed in such a tree becomes a layer with the owners of the image.
+#[test]
+fn changes_of_a_recorded_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let (blob, _) = layer(&plain());
+    let ownership = UnpackOptions::default().ownership(Ownership::OverrideStat).snapshot(true);
+    let mut rootfs = Rootfs::open(dir.path(), &ownership).unwrap();
+    rootfs.apply(&blob[..]).unwrap();
+    let before = rootfs.finish().unwrap().snapshot.unwrap();
+    let options = options(Owners::OverrideStat).root_entry(false);
+    assert_eq!(diff::since(&before, dir.path(), &options).unwrap().changes().len(), 0);
+
+    fs::write(dir.path().join("a/suid"), "written anew").unwrap();
+    let record = |path: &str, value: &[u8]| {
+        rustix::fs::setxattr(dir.path().join(path), OVERRIDE, value, XattrFlags::empty()).unwrap();
+    };
+    record("a/group", b"8:9:0600:file");
+    fs::write(dir.path().join("new"), "").unwrap();
+    record("new", b"0:5:0666:char-1-3");
+    let (blob, packed) = diff::since(&before, dir.path(), &options).unwrap().write(Vec::new()).unwrap();
+    let changed: Vec<_> = entries(&archive(&blob, &packed))
+        .into_iter()
+        .filter(|(e, _)| e.kind != EntryKind::Directory)
+        .map(|(e, content)| (text(&e.path), e.kind, e.uid, e.gid, e.mode, text(&content)))
+        .collect();
+    let file = EntryKind::Regular;
+    let null = EntryKind::CharDevice { major: 1, minor: 3 };
+    assert_eq!(
+        changed,
+        [
+            ("a/group".into(), file, 8, 9, 0o600, String::new()),
+            ("a/suid".into(), file, 33, 0, 0o6755, "written anew".into()),
+            ("new".into(), null, 0, 5, 0o666, String::new()),
+        ]
+    );
 }
 
 /// A record by hand, in a folder of one file.

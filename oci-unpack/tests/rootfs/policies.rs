@@ -1,7 +1,10 @@
 //! What a loss leads to, kind by kind.
 
-use oci_unpack::{Devices, Error, OnLoss, Ownership, Policies, UnpackOptions, Warning};
+use std::sync::{Arc, Mutex};
 
+use oci_unpack::{Devices, Error, Event, OnLoss, Ownership, Policies, UnpackOptions, Warning};
+
+use super::image::Image;
 use super::layer::{Item, archive, chr, dir, file, hard, symlink};
 use super::{Room, message, row, run, tree};
 
@@ -93,6 +96,30 @@ fn a_time_that_cannot_be_kept() {
         assert_eq!(result.is_err(), fails, "{on_loss:?}");
         assert_eq!(warnings.len(), usize::from(on_loss == OnLoss::Warn));
     }
+}
+
+/// Attributes of directories are applied at the very end, and a loss is still told of the layer that asked for them.
+#[test]
+fn events_name_entry_and_layer() {
+    let odd = |item: Item| item.xattr("com.apple.quarantine", "1");
+    let layers = [
+        archive(&[odd(dir("d/")), odd(dir("both/")), odd(file("d/f", ""))]),
+        archive(&[odd(dir("both/")), odd(symlink("d/l", "x")), file("d/g", "")]),
+        archive(&[file("last", "")]),
+    ];
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let options = UnpackOptions::default().observer(move |event| {
+        if let Event::Warning { layer, path, .. } = event {
+            heard.lock().unwrap().push((*layer, path.clone()));
+        }
+    });
+    let room = Room::new();
+    Image::plain(&layers).unpack(&room.destination(), &options).unwrap();
+    let mut told = told.lock().unwrap().clone();
+    told.sort();
+    let expected = [(0, "d"), (0, "d/f"), (1, "both"), (1, "d/l")];
+    assert_eq!(told, expected.map(|(layer, path)| (layer, path.to_string())));
 }
 
 /// What a policy leaves out is never an error, but can be passed over.

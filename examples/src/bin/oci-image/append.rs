@@ -1,7 +1,7 @@
 //! `oci-image append`.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -104,10 +104,10 @@ fn archive(layout: &ImageLayout, path: &Path, cancel: &CancelToken) -> Result<La
     let Some(compression) = decoder.compression() else {
         return Err(Failure::new(format!("{} is empty: no archive", path.display())));
     };
-    let tar = HashReader::new(decoder, Algorithm::Sha256);
+    let tar = BufReader::with_capacity(256 << 10, HashReader::new(decoder, Algorithm::Sha256));
     let mut archive = ArchiveReader::new(tar, &FramingLimits::default());
     while archive.next_entry().map_err(reading)?.is_some() {}
-    let (diff_id, _) = archive.finish().map_err(reading)?.finish();
+    let (diff_id, _) = archive.finish().map_err(reading)?.into_inner().finish();
     let (digest, size) = writer.commit()?;
     Ok(LayerAddition::new(Descriptor::new(compression.media_type(), size, digest), diff_id))
 }
