@@ -7,8 +7,10 @@ mod peers;
 
 mod changed;
 mod collected;
+mod elsewhere;
 mod interrupted;
 mod listing;
+mod random;
 mod refused;
 mod repacked;
 mod scratch;
