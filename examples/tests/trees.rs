@@ -1,5 +1,5 @@
 //! The unpacked tree of every corpus image beside the one umoci makes of it: names, types, modes, owners, sizes,
-//! contents, link targets, hard-link groups, extended attributes and times.
+//! contents, link targets, hard-link groups, extended attributes and times. And beside what overlayfs makes of its layers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
@@ -10,11 +10,13 @@ use std::process::Command;
 
 use oci_digest::content;
 use oci_layout::ImageLayout;
-use oci_unpack::{UnpackOptions, unpack};
-use peers::tree::{Leave, assert_same};
+use oci_unpack::{OverlayFormat, UnpackOptions, overlay, unpack};
+use peers::tree::{Leave, assert_same, difference, snapshot};
 
 const IMAGES: [&str; 8] =
     ["busybox", "debian", "python", "node", "many-layers", "multi", "python-zstd", "node-zstd"];
+
+const LARGE: [&str; 4] = ["python", "node", "python-zstd", "node-zstd"];
 
 #[test]
 fn every_corpus_tree_is_umocis() {
@@ -39,6 +41,32 @@ fn every_corpus_tree_is_umocis() {
         // where a later layer works in it without naming it.
         let leave = Leave { directory_times: image.manifest.view().layers().len() > 1 };
         assert_same(name, &ours, &theirs, leave);
+    }
+}
+
+#[test]
+fn every_corpus_tree_is_that_of_its_layers_mounted() {
+    let corpus = need_corpus!("every_corpus_tree_is_that_of_its_layers_mounted");
+    need_root!("every_corpus_tree_is_that_of_its_layers_mounted");
+    for name in IMAGES {
+        let folder = peers::scratch();
+        let tree = folder.path().join("tree");
+        let source = ImageLayout::open(corpus.join(name)).unwrap();
+        let image = content::image(&source, "latest", None).unwrap();
+        let (manifest, config) = (image.manifest.view(), image.config.view());
+        unpack(&source, manifest, config, &tree, &UnpackOptions::default()).unwrap();
+        let wanted = snapshot(&tree, Leave::default());
+        // The small ones with the other marks, too: what differs is not the size.
+        let formats = [OverlayFormat::Trusted, OverlayFormat::User];
+        let formats = if LARGE.contains(&name) { &formats[..1] } else { &formats };
+        for format in formats.iter().copied() {
+            let layers = folder.path().join(format!("{format:?}"));
+            let options = UnpackOptions::default().overlay_format(format);
+            let report = overlay::unpack(&source, manifest, config, &layers, &options).unwrap();
+            let mounted = peers::overlay::Mounted::new(&layers, report.layers.len(), format);
+            let found = difference(&snapshot(mounted.root(), Leave::default()), &wanted);
+            assert!(found.is_empty(), "{name}, {format:?}:\n{}", found[..found.len().min(20)].join("\n"));
+        }
     }
 }
 

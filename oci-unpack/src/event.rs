@@ -60,6 +60,8 @@ pub enum Warning {
     DeviceSkipped,
     /// A device that this process may not make; an empty file stands in for it.
     DeviceReplaced,
+    /// A character device 0:0 in a layer for overlayfs, where it would hide what lower layers have; it is missing.
+    DeviceIsWhiteout,
     /// The owner could be neither set nor recorded: the id is not mapped, or the file system refused.
     OwnerDropped {
         /// The user id of the image.
@@ -92,6 +94,7 @@ impl fmt::Display for Warning {
             Self::DeviceReplaced => {
                 f.write_str("an empty file instead of the device: making it needs privileges")
             }
+            Self::DeviceIsWhiteout => f.write_str("device 0:0 skipped: for overlayfs it is a whiteout"),
             Self::OwnerDropped { uid, gid } => write!(f, "owner {uid}:{gid} cannot be set"),
             Self::TimeClamped { seconds } => write!(f, "the file system cannot keep the time {seconds}"),
             Self::ParentReplaced => f.write_str("not a directory but has entries below it: replaced by one"),

@@ -1,3 +1,4 @@
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_digest::content::Source;
@@ -28,9 +29,21 @@ pub fn unpack(
     destination: &Path,
     options: &UnpackOptions,
 ) -> Result<Report> {
+    unpack_into(source, manifest, config, destination, options, |root| Tree::new(root, true, options))
+}
+
+/// Unpacks an image by the tree writer that `tree` makes of a fresh folder.
+pub(crate) fn unpack_into(
+    source: &dyn Source,
+    manifest: &ImageManifest,
+    config: &ImageConfiguration,
+    destination: &Path,
+    options: &UnpackOptions,
+    tree: impl FnOnce(OwnedFd) -> Result<Tree>,
+) -> Result<Report> {
     let layers = check(manifest, config)?;
     let (staging, root) = Staging::create(destination)?;
-    let report = apply(source, &layers, Tree::new(root, true, options)?, options)?;
+    let report = apply(source, &layers, tree(root)?, options)?;
     staging.commit()?;
     Ok(report)
 }

@@ -40,8 +40,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`unpack`] takes a whole image to one folder, or to nothing. [`Rootfs`] applies layers one by one to a folder.
-//! [`pack`] makes layers, [`diff`] out of what changed. Below these are [`compression`] and [`framing`], the bytes of a layer and its entries.
+//! [`unpack`] takes a whole image to one folder, or to nothing; [`overlay`] to one folder per layer, to be mounted.
+//! [`Rootfs`] applies layers one by one to a folder. [`pack`] makes layers, [`diff`] out of what changed. Below these
+//! are [`compression`] and [`framing`], the bytes of a layer and its entries.
 //!
 //! # What becomes of an entry
 //! Every entry ends up in the tree, or is told as a [`Warning`] by an [`Event`], or is an [`Error`]; [`Policies`] say
@@ -80,6 +81,7 @@ mod image;
 mod layer;
 mod limits;
 mod options;
+pub mod overlay;
 pub mod pack;
 mod policies;
 mod recorded;
@@ -93,7 +95,7 @@ pub use error::{Error, Result};
 pub use event::{Event, Warning};
 pub use image::unpack;
 pub use limits::Limits;
-pub use options::{Devices, Ownership, SyncPolicy, UnpackOptions};
+pub use options::{Devices, OverlayFormat, Ownership, SyncPolicy, UnpackOptions};
 pub use policies::{OnLoss, Policies};
 pub use removal::remove_tree;
 pub use report::{LayerReport, Report};

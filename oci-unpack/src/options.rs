@@ -43,6 +43,19 @@ pub enum Devices {
     EmptyFile,
 }
 
+/// How a layer's folder says to overlayfs what it hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OverlayFormat {
+    /// [`Trusted`](Self::Trusted) where this process may, else [`User`](Self::User).
+    #[default]
+    Auto,
+    /// Attributes `trusted.overlay.*`, which need `CAP_SYS_ADMIN` of the initial user namespace.
+    Trusted,
+    /// Attributes `user.overlay.*`, which anybody may set. The mount needs the option `userxattr` (Linux 5.11).
+    User,
+}
+
 /// When written data reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -76,6 +89,8 @@ pub struct UnpackOptions {
     /// Whether blocks of 4 KiB that are all zeros become holes of their files, which saves space and costs a look at
     /// every byte. The holes of sparse entries are kept either way. Default no.
     pub holes: bool,
+    /// The format of layers that are unpacked for overlayfs. Default [`OverlayFormat::Auto`].
+    pub overlay_format: OverlayFormat,
     /// When data reaches the disk. Default [`SyncPolicy::None`].
     pub sync: SyncPolicy,
     /// Whether [`Report::snapshot`](crate::Report::snapshot) tells afterwards what the tree is. Default no.
@@ -84,6 +99,7 @@ pub struct UnpackOptions {
     pub cancel: CancelToken,
     pub(crate) observer: Option<Arc<Observer>>,
     pub(crate) no_openat2: bool,
+    pub(crate) no_whiteout_devices: bool,
 }
 
 pub(crate) type Observer = dyn Fn(&Event) + Send + Sync;
@@ -131,6 +147,12 @@ impl UnpackOptions {
         self
     }
 
+    /// Sets the format of layers that are unpacked for overlayfs.
+    pub fn overlay_format(mut self, format: OverlayFormat) -> Self {
+        self.overlay_format = format;
+        self
+    }
+
     /// Sets when data reaches the disk.
     pub fn sync(mut self, sync: SyncPolicy) -> Self {
         self.sync = sync;
@@ -162,6 +184,13 @@ impl UnpackOptions {
         self.no_openat2 = true;
         self
     }
+
+    /// Does without whiteouts that are devices, as where making them is refused, for tests of that path.
+    #[doc(hidden)]
+    pub fn without_whiteout_devices(mut self) -> Self {
+        self.no_whiteout_devices = true;
+        self
+    }
 }
 
 impl fmt::Debug for UnpackOptions {
@@ -174,6 +203,7 @@ impl fmt::Debug for UnpackOptions {
             .field("devices", &self.devices)
             .field("keep_trusted_xattrs", &self.keep_trusted_xattrs)
             .field("holes", &self.holes)
+            .field("overlay_format", &self.overlay_format)
             .field("sync", &self.sync)
             .field("snapshot", &self.snapshot)
             .field("observer", &self.observer.is_some())

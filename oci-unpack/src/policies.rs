@@ -105,7 +105,7 @@ impl Policies {
         match warning {
             Warning::XattrExcluded { .. } if self.xattrs == OnLoss::Error => OnLoss::Warn,
             Warning::XattrExcluded { .. } | Warning::XattrRefused { .. } => self.xattrs,
-            Warning::DeviceSkipped | Warning::DeviceReplaced => self.devices,
+            Warning::DeviceSkipped | Warning::DeviceReplaced | Warning::DeviceIsWhiteout => self.devices,
             Warning::OwnerDropped { .. } => self.owners,
             Warning::TimeClamped { .. } => self.times,
             Warning::ParentReplaced => self.parents,

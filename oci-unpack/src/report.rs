@@ -4,7 +4,7 @@ use oci_digest::CancelToken;
 
 use crate::diff::Snapshot;
 use crate::options::Observer;
-use crate::{Error, Event, OnLoss, Policies, Result, UnpackOptions, Warning};
+use crate::{Error, Event, OnLoss, OverlayFormat, Policies, Result, UnpackOptions, Warning};
 
 /// What an unpacking did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,8 +15,10 @@ pub struct Report {
     /// Warnings over all layers and the final pass, [`Warning::XattrExcluded`] among them; not what
     /// [`OnLoss::Ignore`] passes over.
     pub warnings: u64,
-    /// What the tree is now, with [`UnpackOptions::snapshot`].
+    /// What the tree is now, with [`UnpackOptions::snapshot`]; never of layers for overlayfs.
     pub snapshot: Option<Snapshot>,
+    /// For layers that were unpacked for overlayfs, the format they are in: never [`OverlayFormat::Auto`].
+    pub overlay: Option<OverlayFormat>,
 }
 
 impl Report {
@@ -52,6 +54,8 @@ pub(crate) struct Reporter {
     /// The layer being applied, from 0.
     pub(crate) layer: usize,
     pub(crate) warnings: u64,
+    /// Whether what is done was done, and told, before.
+    pub(crate) quiet: bool,
 }
 
 impl Reporter {
@@ -62,6 +66,7 @@ impl Reporter {
             cancel: options.cancel.clone(),
             layer: 0,
             warnings: 0,
+            quiet: false,
         }
     }
 
@@ -76,6 +81,9 @@ impl Reporter {
     }
 
     pub(crate) fn warn_about(&mut self, layer: usize, path: &[u8], warning: Warning) -> Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         let path = String::from_utf8_lossy(path).into_owned();
         match self.policies.of(&warning) {
             OnLoss::Ignore => {}

@@ -109,12 +109,13 @@ impl Layers {
 
     pub(crate) fn finish(mut self) -> Result<Report> {
         let (root, digests) = (self.tree.root_fd(), self.tree.digests.take());
+        let overlay = self.tree.overlay_format();
         let reporter = self.tree.finish()?;
         let snapshot = match digests {
             Some(digests) => Some(Snapshot::of_unpacked(&root, digests)?),
             None => None,
         };
-        Ok(Report { warnings: reporter.warnings, snapshot, ..self.report })
+        Ok(Report { warnings: reporter.warnings, snapshot, overlay, ..self.report })
     }
 }
 

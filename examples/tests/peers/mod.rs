@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test support module")]
 
 pub mod docker_registry;
+pub mod overlay;
 pub mod tree;
 
 use std::io::Write;

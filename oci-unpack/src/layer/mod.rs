@@ -55,7 +55,7 @@ pub(crate) fn apply<R: BufRead>(
     budget: &mut Budget,
     archive: &mut ArchiveReader<R>,
 ) -> Result<LayerReport> {
-    tree.begin_layer();
+    tree.begin_layer()?;
     let (entries, bytes) = (budget.entries, budget.bytes);
     let mut work =
         Work { tree, archive, late: LateLinks::default(), pseudo_links: false, told: (entries, bytes) };
@@ -72,6 +72,7 @@ pub(crate) fn apply<R: BufRead>(
     if pseudo_links {
         tree.remove(Place { dir: ROOT, name: PSEUDO_LINKS })?;
     }
+    tree.end_layer()?;
     Ok(LayerReport { entries: budget.entries - entries, bytes: budget.bytes - bytes, archive_bytes: 0 })
 }
 

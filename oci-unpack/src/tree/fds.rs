@@ -33,6 +33,11 @@ impl Descriptors {
         // The process has other uses for descriptors; its limit is often 1024.
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let bound = usize::try_from(limit / 4).unwrap_or(usize::MAX).clamp(4, 1000);
+        Self::bounded(root, no_openat2, bound)
+    }
+
+    /// The same, with no more than so many directories open.
+    pub(super) fn bounded(root: Arc<OwnedFd>, no_openat2: bool, bound: usize) -> Self {
         Self { root, cache: HashMap::new(), last: None, bound, openat2: !no_openat2 }
     }
 
@@ -52,6 +57,11 @@ impl Descriptors {
         };
         self.last = Some((dir, Arc::clone(&fd)));
         Ok(fd)
+    }
+
+    /// Whether the kernel has no `openat2`, as far as is known.
+    pub(super) fn no_openat2(&self) -> bool {
+        !self.openat2
     }
 
     /// Forgets everything: a directory was removed or replaced.

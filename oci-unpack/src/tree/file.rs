@@ -19,6 +19,13 @@ pub(crate) struct OpenFile {
     hasher: Option<Box<ContentHasher>>,
 }
 
+impl OpenFile {
+    /// A file that was written by other means.
+    pub(super) fn of(fd: OwnedFd, end: u64) -> Self {
+        Self { fd, end, hasher: None }
+    }
+}
+
 impl Tree {
     /// Makes a file in place of whatever has its name.
     pub(crate) fn begin_file(&mut self, at: Place<'_>) -> Result<OpenFile> {
@@ -99,6 +106,7 @@ impl Tree {
             Err(Errno::EXIST) => {}
             other => {
                 let made = other.map_err(|e| self.failed(doing, at, e))?;
+                self.covered(at);
                 self.map.brought(at.dir, at.name);
                 return Ok(made);
             }

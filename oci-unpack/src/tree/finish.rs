@@ -15,16 +15,11 @@ use crate::{Result, SyncPolicy};
 impl Tree {
     /// Applies what is still owed, and syncs if asked to. The tree takes no more layers.
     pub(crate) fn finish(mut self) -> Result<Reporter> {
-        for dir in self.map.deepest_first() {
-            let fd = self.open_dir(dir)?;
-            let name = self.map.name(dir).to_vec();
-            let at = Place { dir: self.map.parent(dir), name: &name };
-            let found = self.map.was_found(dir);
-            let attributes = self.map.attributes(dir).clone();
-            self.dress(&fd, at, &attributes, found)?;
-            if self.sync == SyncPolicy::PerFile {
-                fsync(&fd).map_err(|e| failed("syncing", &self.map.path(dir), e))?;
-            }
+        if self.lower.is_some() {
+            self.finish_folders()?;
+        } else {
+            let all = self.map.all();
+            self.dress_all(all)?;
         }
         if self.sync == SyncPolicy::Tree {
             let read = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -33,6 +28,28 @@ impl Tree {
                 .map_err(|e| failed("syncing the file system of", b"", e))?;
         }
         Ok(self.reporter)
+    }
+
+    /// Gives directories what they shall have at the end.
+    pub(super) fn dress_all(&mut self, dirs: Vec<DirId>) -> Result<()> {
+        for dir in self.map.deepest_first(dirs) {
+            let fd = self.open_dir(dir)?;
+            let name = self.map.name(dir).to_vec();
+            let at = Place { dir: self.map.parent(dir), name: &name };
+            let found = self.map.was_found(dir);
+            let attributes = self.map.attributes(dir).clone();
+            if matches!(&attributes, Attributes::Listed(listed) if listed.layer != self.reporter.layer)
+                && self.lower.is_some()
+            {
+                self.told_before(|tree| tree.dress(&fd, at, &attributes, found))?;
+            } else {
+                self.dress(&fd, at, &attributes, found)?;
+            }
+            if self.sync == SyncPolicy::PerFile {
+                fsync(&fd).map_err(|e| failed("syncing", &self.map.path(dir), e))?;
+            }
+        }
+        Ok(())
     }
 
     fn dress(&mut self, fd: &OwnedFd, at: Place<'_>, attributes: &Attributes, found: bool) -> Result<()> {
@@ -76,7 +93,7 @@ impl Tree {
         self.time_fd(fd, at, listed.mtime, listed.layer)
     }
 
-    fn open_dir(&mut self, dir: DirId) -> Result<Arc<OwnedFd>> {
+    pub(super) fn open_dir(&mut self, dir: DirId) -> Result<Arc<OwnedFd>> {
         let read = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (parent, name) = match dir {
             ROOT => (Arc::clone(&self.root), b".".to_vec()),

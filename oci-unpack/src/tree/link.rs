@@ -2,7 +2,7 @@ use rustix::fs::{AtFlags, FileType, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::{Place, Tree};
-use crate::{Error, Result};
+use crate::{Error, Result, Warning};
 
 /// What became of a hard link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,9 @@ impl Tree {
         match linkat(&from, target.name, &to, at.name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::NOENT) if self.skipped.contains(&(target.dir, target.name.into())) => {
-                return self.skip_device(at).map(|()| Linked::Done);
+                return self.skip_device(at, Warning::DeviceSkipped).map(|()| Linked::Done);
             }
+            Err(Errno::NOENT) if self.copy_up(target)? => return self.link(at, target),
             Err(Errno::NOENT) => return Ok(Linked::NoTarget),
             Err(Errno::EXIST) => return self.link_over(at, target),
             Err(Errno::PERM) => {
@@ -36,6 +37,7 @@ impl Tree {
             }
             Err(errno) => return Err(self.failed("linking", at, errno)),
         }
+        self.covered(at);
         self.map.brought(at.dir, at.name);
         Ok(Linked::Done)
     }
@@ -46,6 +48,7 @@ impl Tree {
         let parent = self.fd(at.dir)?;
         match statat(&parent, at.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => self.displace(at)?,
+            Err(Errno::NOENT) if self.lower.is_some() => self.remove(at)?,
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(self.failed("looking at", at, errno)),
         }

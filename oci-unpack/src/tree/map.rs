@@ -102,6 +102,11 @@ impl DirMap {
         self.dir(dir).children.get(name).copied()
     }
 
+    /// The known directories in it.
+    pub(crate) fn children(&self, dir: DirId) -> Vec<DirId> {
+        self.dir(dir).children.values().copied().collect()
+    }
+
     pub(crate) fn parent(&self, dir: DirId) -> DirId {
         self.dir(dir).parent
     }
@@ -225,10 +230,14 @@ impl DirMap {
         names.join(&b'/')
     }
 
-    /// All directories, deepest first, those of one parent together.
-    pub(crate) fn deepest_first(&self) -> Vec<DirId> {
-        let ids = (0..self.dirs.len()).map(|i| DirId(i as u32));
-        let mut ids: Vec<DirId> = ids.filter(|id| self.dir(*id).alive).collect();
+    /// All directories that ever were.
+    pub(crate) fn all(&self) -> Vec<DirId> {
+        (0..self.dirs.len()).map(|i| DirId(i as u32)).collect()
+    }
+
+    /// Those that were not removed, deepest first, those of one parent together.
+    pub(crate) fn deepest_first(&self, mut ids: Vec<DirId>) -> Vec<DirId> {
+        ids.retain(|id| self.dir(*id).alive);
         ids.sort_by_key(|id| {
             let dir = self.dir(*id);
             (std::cmp::Reverse(dir.depth), dir.parent)

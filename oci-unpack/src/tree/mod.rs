@@ -5,6 +5,7 @@ mod fds;
 mod file;
 mod finish;
 mod link;
+mod lower;
 mod map;
 mod means;
 mod node;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use fds::Descriptors;
 pub(crate) use link::Linked;
+use lower::Lower;
 use map::{Attributes, DirMap, Found};
 pub(crate) use map::{DirId, Listed, ROOT};
 use means::Means;
@@ -41,7 +43,8 @@ pub(crate) struct Place<'a> {
     pub(crate) name: &'a [u8],
 }
 
-/// The tree writer for one root file system: the layers go over one another in one folder.
+/// The tree writer. For one root file system the layers go over one another in one folder; for overlayfs each has
+/// a folder of its own, with what lower layers hold beneath.
 pub(crate) struct Tree {
     root: Arc<OwnedFd>,
     map: DirMap,
@@ -53,6 +56,8 @@ pub(crate) struct Tree {
     /// Devices that this process may not make: links to them are left out, too.
     skipped: HashSet<(DirId, Box<[u8]>)>,
     means: Means,
+    /// What is not in the root but beneath it; `None` for one root file system.
+    lower: Option<Lower>,
     max_links: u32,
     keep_trusted: bool,
     devices: Devices,
@@ -82,6 +87,7 @@ impl Tree {
             last: None,
             skipped: HashSet::new(),
             means,
+            lower: None,
             max_links: options.limits.links,
             keep_trusted: options.keep_trusted_xattrs,
             devices: options.devices,
@@ -98,8 +104,14 @@ impl Tree {
     }
 
     /// Begins the next layer: what there is now is what its whiteouts can hide.
-    pub(crate) fn begin_layer(&mut self) {
+    pub(crate) fn begin_layer(&mut self) -> Result<()> {
         self.map.begin_layer();
+        self.begin_folder()
+    }
+
+    /// Ends it: nothing of it comes any more.
+    pub(crate) fn end_layer(&mut self) -> Result<()> {
+        self.end_folder()
     }
 
     /// Whether the directory has not been removed or replaced.
@@ -117,8 +129,11 @@ impl Tree {
         path
     }
 
-    /// The descriptor of a directory, for use with `*at` calls only (O_PATH).
+    /// The descriptor of a directory, to make something in it, for use with `*at` calls only (O_PATH).
     fn fd(&mut self, dir: DirId) -> Result<Arc<OwnedFd>> {
+        if !self.is_here(dir) {
+            self.copy_up_dir(dir)?;
+        }
         self.fds.open(&self.map, dir)
     }
 

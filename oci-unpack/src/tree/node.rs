@@ -30,7 +30,10 @@ impl Tree {
             },
         };
         match known {
-            Some(dir) => self.map.set_attributes(dir, attributes),
+            Some(dir) => {
+                self.copy_up_dir(dir)?;
+                self.map.set_attributes(dir, attributes);
+            }
             None => {
                 self.check_exact(at)?;
                 self.tell_duplicate(at)?;
@@ -56,9 +59,13 @@ impl Tree {
         }
         self.make_anew(at, "linking", |parent, name| symlinkat(target, parent, name))?;
         let parent = self.fd(at.dir)?;
-        self.own_at(&parent, at, attributes)?;
-        self.xattrs_at(&parent, at, attributes)?;
-        self.time_at(&parent, at, attributes.mtime, attributes.layer)
+        self.dress_link(&parent, at, attributes)
+    }
+
+    pub(super) fn dress_link(&mut self, parent: &OwnedFd, at: Place<'_>, attributes: &Listed) -> Result<()> {
+        self.own_at(parent, at, attributes)?;
+        self.xattrs_at(parent, at, attributes)?;
+        self.time_at(parent, at, attributes.mtime, attributes.layer)
     }
 
     /// Makes a device in place of whatever has its name.
@@ -73,18 +80,26 @@ impl Tree {
             let reason = format!("the kernel has no device {major}:{minor}");
             return Err(Error::entry(&self.path_of(at), reason));
         }
+        if self.lower.is_some() && kind == FileType::CharacterDevice && (major, minor) == (0, 0) {
+            return self.skip_device(at, Warning::DeviceIsWhiteout);
+        }
         // Without privileges even 0:0, which anybody may make since 5.8: the tree shall not depend on the kernel.
         if !self.means.owners {
             return self.no_device(at, attributes);
         }
         let parent = self.fd(at.dir)?;
+        let mut displaced = false;
         let mut result = mknodat(&parent, at.name, kind, Mode::empty(), makedev(major, minor));
         if result == Err(Errno::EXIST) {
             self.displace(at)?;
+            displaced = true;
             result = mknodat(&parent, at.name, kind, Mode::empty(), makedev(major, minor));
         }
         match result {
             Ok(()) => {
+                if !displaced {
+                    self.covered(at);
+                }
                 self.map.brought(at.dir, at.name);
                 self.special(at, kind, attributes)
             }
@@ -111,7 +126,7 @@ impl Tree {
             return self.empty_file(at, attributes);
         }
         match self.devices {
-            Devices::Skip => self.skip_device(at),
+            Devices::Skip => self.skip_device(at, Warning::DeviceSkipped),
             Devices::EmptyFile => {
                 let path = self.path_of(at);
                 self.reporter.warn(&path, Warning::DeviceReplaced)?;
@@ -126,16 +141,16 @@ impl Tree {
     }
 
     /// What the device would have replaced must go even so.
-    pub(super) fn skip_device(&mut self, at: Place<'_>) -> Result<()> {
+    pub(super) fn skip_device(&mut self, at: Place<'_>, warning: Warning) -> Result<()> {
         let path = self.path_of(at);
-        self.reporter.warn(&path, Warning::DeviceSkipped)?;
+        self.reporter.warn(&path, warning)?;
         self.remove(at)?;
         self.map.brought(at.dir, at.name);
         self.skipped.insert((at.dir, at.name.into()));
         Ok(())
     }
 
-    fn special(&mut self, at: Place<'_>, kind: FileType, attributes: &Listed) -> Result<()> {
+    pub(super) fn special(&mut self, at: Place<'_>, kind: FileType, attributes: &Listed) -> Result<()> {
         let parent = self.fd(at.dir)?;
         self.own_at(&parent, at, attributes)?;
         // After the owner. Opening such a node could do anything, so only its name's descriptor is taken.

@@ -15,16 +15,8 @@ const DEPTH: usize = 32;
 impl Tree {
     /// Removes whatever has this name, with all that is below it. Nothing there is fine.
     pub(crate) fn remove(&mut self, at: Place<'_>) -> Result<()> {
-        let parent = self.fd(at.dir)?;
-        let was_dir = match unlinkat(&parent, at.name, AtFlags::empty()) {
-            Ok(()) => false,
-            Err(Errno::NOENT) => false,
-            Err(Errno::ISDIR | Errno::PERM) => {
-                remove_dir(parent.as_fd(), at.name).map_err(|e| self.failed("removing", at, e))?;
-                true
-            }
-            Err(errno) => return Err(self.failed("removing", at, errno)),
-        };
+        self.hide_below(at)?;
+        let was_dir = if self.is_here(at.dir) { self.remove_here(at)? } else { false };
         // It may have been a link that names lead through.
         self.aliases.clear();
         self.last = None;
@@ -32,6 +24,19 @@ impl Tree {
             self.fds.clear();
         }
         Ok(())
+    }
+
+    /// Whether it was a directory.
+    fn remove_here(&mut self, at: Place<'_>) -> Result<bool> {
+        let parent = self.fd(at.dir)?;
+        match unlinkat(&parent, at.name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(false),
+            Err(Errno::ISDIR | Errno::PERM) => {
+                remove_dir(parent.as_fd(), at.name).map_err(|e| self.failed("removing", at, e))?;
+                Ok(true)
+            }
+            Err(errno) => Err(self.failed("removing", at, errno)),
+        }
     }
 }
 

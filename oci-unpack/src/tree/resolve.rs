@@ -100,7 +100,8 @@ impl Tree {
         if let Some(dir) = self.map.child(at.dir, at.name) {
             return Ok(Step::Directory(dir));
         }
-        if missing == Missing::Make && self.make_dir(at)? {
+        // Trying it is cheaper than looking, except where other folders have to be looked at, too.
+        if missing == Missing::Make && self.lower.is_none() && self.make_dir(at)? {
             return Ok(Step::Directory(self.new_dir(at, Attributes::Implicit)));
         }
         match self.look(at)? {
@@ -111,12 +112,26 @@ impl Tree {
                 self.reporter.warn(&path, Warning::ParentReplaced)?;
                 Ok(Step::Directory(self.replace_by_dir(at, Attributes::Implicit)?))
             }
+            None if missing == Missing::Make => {
+                if !self.make_dir(at)? {
+                    return Err(self.failed("making the directory", at, Errno::EXIST));
+                }
+                Ok(Step::Directory(self.new_dir(at, Attributes::Implicit)))
+            }
             Some(Look::Other) | None => Ok(Step::Nothing),
         }
     }
 
     /// Looks at a name without following it; takes over a directory that was not known.
     pub(super) fn look(&mut self, at: Place<'_>) -> Result<Option<Look>> {
+        let here = if self.is_here(at.dir) { self.look_here(at)? } else { None };
+        match here {
+            Some(look) => Ok(Some(look)),
+            None => self.look_below(at),
+        }
+    }
+
+    fn look_here(&mut self, at: Place<'_>) -> Result<Option<Look>> {
         let parent = self.fd(at.dir)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match openat(&parent, at.name, flags, Mode::empty()) {
@@ -149,18 +164,22 @@ impl Tree {
     /// Makes a directory. `Ok(false)`: the name is taken.
     pub(super) fn make_dir(&mut self, at: Place<'_>) -> Result<bool> {
         let parent = self.fd(at.dir)?;
-        match mkdirat(&parent, at.name, Mode::RWXU) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(false),
-            Err(errno) => return Err(self.failed("making the directory", at, errno)),
+        match self.make_dir_in(&parent, at.name) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.failed("making the directory", at, errno)),
         }
+    }
+
+    /// Makes a directory that the umask does not close to us.
+    pub(super) fn make_dir_in(&self, parent: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
+        mkdirat(parent, name, Mode::RWXU)?;
         if self.means.fix_dirs {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(&parent, at.name, flags, Mode::empty())
-                .and_then(|fd| super::node::chmod(&fd, 0o700))
-                .map_err(|e| self.failed("making the directory", at, e))?;
+            let fd = openat(parent, name, flags, Mode::empty())?;
+            super::node::chmod(&fd, 0o700)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Removes what is there and makes a directory.
@@ -175,12 +194,13 @@ impl Tree {
     pub(super) fn new_dir(&mut self, at: Place<'_>, attributes: Attributes) -> DirId {
         let id = self.map.add(at.dir, at.name, attributes);
         self.map.touch(id);
+        self.covered_by_dir(at, id);
         id
     }
 }
 
 /// What a name is that is not a known directory.
-pub(super) enum Look {
+pub(crate) enum Look {
     /// A directory that was there before us, and is known now.
     Directory(DirId),
     Link(Vec<u8>),

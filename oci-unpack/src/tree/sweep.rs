@@ -26,6 +26,9 @@ impl Tree {
     /// Hides everything that lower layers hold in a directory. Each directory is read at most once per layer:
     /// afterwards it is clean.
     pub(crate) fn hide_all(&mut self, dir: DirId) -> Result<()> {
+        if self.lower.is_some() {
+            return self.hide_all_below(dir);
+        }
         let mut stack = vec![dir];
         while let Some(dir) = stack.pop() {
             if self.map.is_clean(dir) {

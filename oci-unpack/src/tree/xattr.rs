@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lsetxattr};
 use rustix::io::Errno;
 
+use super::lower::is_reserved;
 use super::map::Listed;
 use super::{Place, Tree};
 use crate::{Result, Warning};
@@ -93,7 +94,9 @@ impl Tree {
 
     fn excluded(&mut self, at: Place<'_>, name: &[u8], layer: usize) -> Result<bool> {
         // A label belongs to the host's policy. trusted.* is where overlayfs keeps its own format.
-        let excluded = name == b"security.selinux" || (name.starts_with(b"trusted.") && !self.keep_trusted);
+        let excluded = name == b"security.selinux"
+            || (name.starts_with(b"trusted.") && !self.keep_trusted)
+            || (self.lower.is_some() && is_reserved(name));
         if excluded {
             let path = self.path_of(at);
             self.reporter.warn_about(layer, &path, Warning::XattrExcluded { name: text(name) })?;

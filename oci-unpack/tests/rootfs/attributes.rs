@@ -1,7 +1,7 @@
 //! Modes, owners, devices, extended attributes and times.
 
 use super::layer::{chr, dir, fifo, file, item, symlink};
-use super::{is_root, row, run};
+use super::{Mode, is_root, row, run};
 
 #[test]
 fn modes() {
@@ -103,7 +103,14 @@ fn devices() {
              null c1:3 0666
              zero c0:0",
         )
-        .root(),
+        .root()
+        // Row 37: in an overlay's layer it would hide something.
+        .overlay(
+            "big c4095:1048575 0620 0:5
+             disk b0:0 4660 0:6
+             null c1:3 0666",
+            1,
+        ),
         row("94b", "a major number the kernel has not", vec![vec![chr("d", 4096, 0)]], "error: \"d\"…4096:0"),
         row(
             "94c",
@@ -239,12 +246,15 @@ fn kept_by_policy() {
         eprintln!("SKIP row 101, kept by policy: needs root");
         return;
     }
-    let room = super::Room::new();
-    let archive = super::layer::archive(&[file("f", "").xattr("trusted.a", "1")]);
-    let options = oci_unpack::UnpackOptions::default().keep_trusted_xattrs(true);
-    let (result, _) = room.unpack(&[archive], options);
-    assert_eq!(result.unwrap().warnings, 0);
-    assert_eq!(super::tree::show(&room.destination(), true), "f = {trusted.a=1}");
+    for mode in [Mode::Rootfs, Mode::Trusted, Mode::User] {
+        let room = super::Room::of(mode);
+        let archive = super::layer::archive(&[file("f", "").xattr("trusted.a", "1")]);
+        let options = oci_unpack::UnpackOptions::default().keep_trusted_xattrs(true);
+        let (result, _) = room.unpack(&[archive], options);
+        let report = result.unwrap();
+        assert_eq!(report.warnings, 0);
+        assert_eq!(room.show(&report).unwrap(), "f = {trusted.a=1}");
+    }
 }
 
 #[test]

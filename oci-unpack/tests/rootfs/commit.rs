@@ -10,7 +10,7 @@ use oci_unpack::{Error, Event, UnpackOptions};
 
 use super::image::{Image, PLAIN, compressed};
 use super::layer::{archive, dir, file};
-use super::{Room, message, tree};
+use super::{Mode, Room, message, tree};
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -26,11 +26,14 @@ fn image() -> Image {
 }
 
 fn fails(what: &str, image: &Image, part: &str) -> Error {
-    let room = Room::new();
-    let error = image.unpack(&room.destination(), &UnpackOptions::default()).expect_err(what);
-    assert!(message(&error).contains(part), "{what}: {}", message(&error));
-    assert!(!room.destination().exists(), "{what}");
-    room.check_neighbours(what);
+    let [error, _] = Mode::BOTH.map(|mode| {
+        let room = Room::of(mode);
+        let error = room.unpack_image(image, &UnpackOptions::default()).expect_err(what);
+        assert!(message(&error).contains(part), "{what}, {mode:?}: {}", message(&error));
+        assert!(!room.destination().exists(), "{what}, {mode:?}");
+        room.check_neighbours(what);
+        error
+    });
     error
 }
 
@@ -172,10 +175,12 @@ fn cut_layers() {
 
 #[test]
 fn an_image_without_layers_is_an_empty_root() {
-    let room = Room::new();
-    Image::new().unpack(&room.destination(), &UnpackOptions::default()).unwrap();
-    assert_eq!(fs::read_dir(room.destination()).unwrap().count(), 0);
-    room.check_neighbours("no layers");
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        room.unpack_image(&Image::new(), &UnpackOptions::default()).unwrap();
+        assert_eq!(fs::read_dir(room.destination()).unwrap().count(), 0);
+        room.check_neighbours("no layers");
+    }
 }
 
 #[test]
@@ -247,58 +252,64 @@ fn nothing_is_inherited() {
 
 #[test]
 fn events_come_in_order() {
-    let room = Room::new();
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&events);
-    let options = UnpackOptions::default().observer(move |event| heard.lock().unwrap().push(event.clone()));
-    let mut image = image();
-    let many: Vec<_> = (0..2500).map(|i| file(format!("many/{i}"), "x")).collect();
-    image.add(PLAIN, archive(&many), &archive(&many));
-    let report = image.unpack(&room.destination(), &options).unwrap();
-    assert_eq!((report.entries(), report.bytes()), (2503, 2502));
-    assert_eq!(
-        *events.lock().unwrap(),
-        [
-            Event::LayerStarted { layer: 0 },
-            Event::LayerDone { layer: 0, entries: 2, bytes: 1 },
-            Event::LayerStarted { layer: 1 },
-            Event::LayerDone { layer: 1, entries: 1, bytes: 1 },
-            Event::LayerStarted { layer: 2 },
-            Event::Progress { layer: 2, entries: 1003, bytes: 1002 },
-            Event::Progress { layer: 2, entries: 2003, bytes: 2002 },
-            Event::LayerDone { layer: 2, entries: 2500, bytes: 2500 },
-        ]
-    );
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&events);
+        let options =
+            UnpackOptions::default().observer(move |event| heard.lock().unwrap().push(event.clone()));
+        let mut image = image();
+        let many: Vec<_> = (0..2500).map(|i| file(format!("many/{i}"), "x")).collect();
+        image.add(PLAIN, archive(&many), &archive(&many));
+        let report = room.unpack_image(&image, &options).unwrap();
+        assert_eq!((report.entries(), report.bytes()), (2503, 2502));
+        assert_eq!(
+            *events.lock().unwrap(),
+            [
+                Event::LayerStarted { layer: 0 },
+                Event::LayerDone { layer: 0, entries: 2, bytes: 1 },
+                Event::LayerStarted { layer: 1 },
+                Event::LayerDone { layer: 1, entries: 1, bytes: 1 },
+                Event::LayerStarted { layer: 2 },
+                Event::Progress { layer: 2, entries: 1003, bytes: 1002 },
+                Event::Progress { layer: 2, entries: 2003, bytes: 2002 },
+                Event::LayerDone { layer: 2, entries: 2500, bytes: 2500 },
+            ]
+        );
+    }
 }
 
 #[test]
 fn cancelled() {
-    let room = Room::new();
-    let token = CancelToken::new();
-    let raise = token.clone();
-    let options = UnpackOptions::default().cancel(token).observer(move |event| {
-        if matches!(event, Event::LayerDone { layer: 0, .. }) {
-            raise.cancel();
-        }
-    });
-    let error = image().unpack(&room.destination(), &options).unwrap_err();
-    assert!(error.is_cancelled(), "{error:?}");
-    assert!(!room.destination().exists());
-    room.check_neighbours("cancelled");
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let token = CancelToken::new();
+        let raise = token.clone();
+        let options = UnpackOptions::default().cancel(token).observer(move |event| {
+            if matches!(event, Event::LayerDone { layer: 0, .. }) {
+                raise.cancel();
+            }
+        });
+        let error = room.unpack_image(&image(), &options).unwrap_err();
+        assert!(error.is_cancelled(), "{error:?}");
+        assert!(!room.destination().exists());
+        room.check_neighbours("cancelled");
+    }
 }
 
 #[test]
 fn a_panic_leaves_nothing() {
-    let room = Room::new();
-    let options = UnpackOptions::default().observer(|event| {
-        assert!(!matches!(event, Event::LayerStarted { layer: 1 }), "the observer's own trouble");
-    });
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        image().unpack(&room.destination(), &options)
-    }));
-    assert!(result.is_err());
-    assert!(!room.destination().exists());
-    room.check_neighbours("panic");
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let options = UnpackOptions::default().observer(|event| {
+            assert!(!matches!(event, Event::LayerStarted { layer: 1 }), "the observer's own trouble");
+        });
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| room.unpack_image(&image(), &options)));
+        assert!(result.is_err());
+        assert!(!room.destination().exists());
+        room.check_neighbours("panic");
+    }
 }
 
 /// The umask is a property of a process, so that other processes run some of these tests under others.

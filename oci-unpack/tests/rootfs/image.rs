@@ -9,7 +9,9 @@ use oci_digest::{
     Algorithm, Descriptor, Digest, Error, ImageConfiguration, ImageManifest, MediaType, Result, digest_of,
 };
 use oci_unpack::compression::{Compression, Encoder};
-use oci_unpack::{Report, UnpackOptions, unpack};
+use oci_unpack::{Report, UnpackOptions};
+
+use super::mode::Mode;
 
 pub(crate) const PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -51,6 +53,15 @@ impl Image {
     }
 
     pub(crate) fn unpack(&self, destination: &Path, options: &UnpackOptions) -> oci_unpack::Result<Report> {
+        self.unpack_as(Mode::Rootfs, destination, options)
+    }
+
+    pub(crate) fn unpack_as(
+        &self,
+        mode: Mode,
+        destination: &Path,
+        options: &UnpackOptions,
+    ) -> oci_unpack::Result<Report> {
         let config = format!(
             r#"{{"architecture":"amd64","os":"{}","rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
             self.os,
@@ -67,7 +78,7 @@ impl Image {
         )
         .unwrap();
         manifest.set_layers(self.layers.clone());
-        unpack(self, &manifest, &config, destination, options)
+        mode.unpack(self, &manifest, &config, destination, options)
     }
 }
 

@@ -4,17 +4,19 @@ use oci_unpack::framing::FramingLimits;
 use oci_unpack::{Error, Limits, UnpackOptions};
 
 use super::layer::{archive, file, item, symlink};
-use super::{Room, message};
+use super::{Mode, Room, message};
 
 fn exceeds(layers: &[Vec<u8>], limits: Limits, name: &str) {
-    let room = Room::new();
-    let (result, _) = room.unpack(layers, UnpackOptions::default().limits(limits));
-    let error = result.expect_err(name);
-    assert!(message(&error).contains(name), "{name}: {}", message(&error));
-    let Error::Layer { source, .. } = error else { panic!("{error:?}") };
-    assert!(matches!(*source, Error::Limit { .. }), "{source:?}");
-    assert!(!room.destination().exists());
-    room.check_neighbours(name);
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let (result, _) = room.unpack(layers, UnpackOptions::default().limits(limits.clone()));
+        let error = result.expect_err(name);
+        assert!(message(&error).contains(name), "{name}: {}", message(&error));
+        let Error::Layer { source, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(*source, Error::Limit { .. }), "{source:?}");
+        assert!(!room.destination().exists());
+        room.check_neighbours(name);
+    }
 }
 
 /// Row 145.

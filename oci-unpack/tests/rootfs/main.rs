@@ -1,8 +1,9 @@
-//! Images to one root file system, case by case.
+//! Images to one root file system and to layers for overlayfs, case by case.
 //!
 //! The cases are rows of a table of expected behaviour: each has a stable number, the layers, and the whole tree
-//! that must come of them, or the error. Every row runs twice: with `openat2`, and with it missing. Each run has a
-//! folder beside the destination that must not change, and nothing else may be left there.
+//! that must come of them, or the error. Every row runs in every [`Mode`]: as one tree, and as layers that overlayfs
+//! then shows as one; and each with `openat2`, and with it missing. Each run has a folder beside the destination that
+//! must not change, and nothing else may be left there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attributes;
@@ -13,7 +14,10 @@ mod image;
 mod layer;
 mod limits;
 mod links;
+mod mode;
+mod mount;
 mod names;
+mod overlay;
 mod owners;
 mod policies;
 mod streams;
@@ -27,6 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use layer::Item;
+use mode::Mode;
 use oci_unpack::{Error, Event, Report, UnpackOptions, Warning};
 
 /// A case. `want`: the tree's lines, or `error: ` and parts of the message, separated by `…`.
@@ -43,10 +48,13 @@ struct Row {
     root: bool,
     /// What is not as by default.
     options: UnpackOptions,
+    /// What layers for overlayfs show where that is something else, and how many warnings come of them.
+    overlay: Option<(&'static str, usize)>,
 }
 
 fn row(row: &'static str, why: &'static str, layers: Vec<Vec<Item>>, want: &'static str) -> Row {
-    Row { row, why, layers, want, warnings: 0, root: false, options: UnpackOptions::default() }
+    let options = UnpackOptions::default();
+    Row { row, why, layers, want, warnings: 0, root: false, options, overlay: None }
 }
 
 impl Row {
@@ -62,6 +70,11 @@ impl Row {
 
     fn options(mut self, options: UnpackOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    fn overlay(mut self, want: &'static str, warnings: usize) -> Self {
+        self.overlay = Some((want, warnings));
         self
     }
 }
@@ -83,25 +96,32 @@ fn run(rows: Vec<Row>) {
             eprintln!("SKIP row {}: needs root", row.row);
             continue;
         }
-        for openat2 in [true, false] {
-            check(&row, openat2);
+        for (mode, openat2) in Mode::runs() {
+            check(&row, *mode, *openat2);
         }
     }
 }
 
-fn check(row: &Row, openat2: bool) {
-    let what = format!("row {} ({}), openat2: {openat2}", row.row, row.why);
+fn check(row: &Row, mode: Mode, openat2: bool) {
+    let what = format!("row {} ({}), {mode:?}, openat2: {openat2}", row.row, row.why);
     let archives: Vec<Vec<u8>> = row.layers.iter().map(|items| layer::archive(items)).collect();
-    let room = Room::new();
+    let room = Room::of(mode);
     let mut options = row.options.clone();
     if !openat2 {
         options = options.without_openat2();
     }
     let (result, warnings) = room.unpack(&archives, options.clone());
-    let want = lines(row.want);
+    let (want, expected_warnings) = match row.overlay {
+        Some((want, warnings)) if mode != Mode::Rootfs => (lines(want), warnings),
+        _ => (lines(row.want), row.warnings),
+    };
     match (result, want.strip_prefix("error: ")) {
-        (Ok(_), None) => assert_eq!(tree::show(&room.destination(), is_root()), want, "{what}"),
-        (Ok(_), Some(_)) => panic!("{what}: no error, but\n{}", tree::show(&room.destination(), is_root())),
+        (Ok(report), None) => {
+            if let Some(shown) = room.show(&report) {
+                assert_eq!(shown, want, "{what}");
+            }
+        }
+        (Ok(report), Some(_)) => panic!("{what}: no error, but\n{:?}", room.show(&report)),
         (Err(error), None) => panic!("{what}: {}", message(&error)),
         (Err(error), Some(parts)) => {
             let message = message(&error);
@@ -112,9 +132,9 @@ fn check(row: &Row, openat2: bool) {
         }
     }
     room.check_neighbours(&what);
-    assert_eq!(warnings.len(), row.warnings, "{what}: {warnings:?}");
-    if row.warnings > 0 {
-        let room = Room::new();
+    assert_eq!(warnings.len(), expected_warnings, "{what}: {warnings:?}");
+    if expected_warnings > 0 {
+        let room = Room::of(mode);
         let (result, _) = room.unpack(&archives, options.strict(true));
         let error = result.expect_err(&what);
         assert!(message(&error).contains(&warnings[0].to_string()), "{what}: {}", message(&error));
@@ -126,17 +146,22 @@ fn check(row: &Row, openat2: bool) {
 struct Room {
     folder: tempfile::TempDir,
     canary: String,
+    mode: Mode,
 }
 
 impl Room {
     fn new() -> Self {
+        Self::of(Mode::Rootfs)
+    }
+
+    fn of(mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let canary = folder.path().join("canary");
         std::fs::create_dir(&canary).unwrap();
         std::fs::write(canary.join("file"), "untouched").unwrap();
         std::fs::create_dir(canary.join("folder")).unwrap();
         let canary = tree::show(&canary, true);
-        Self { folder, canary }
+        Self { folder, canary, mode }
     }
 
     fn path(&self) -> &Path {
@@ -156,9 +181,21 @@ impl Room {
             Event::Warning { warning, .. } => heard.lock().unwrap().push(warning.clone()),
             _ => {}
         });
-        let result = image::Image::plain(archives).unpack(&self.destination(), &options);
+        let result = self.unpack_image(&image::Image::plain(archives), &options);
         let warnings = warnings.lock().unwrap().clone();
         (result, warnings)
+    }
+
+    fn unpack_image(&self, image: &image::Image, options: &UnpackOptions) -> Result<Report, Error> {
+        image.unpack_as(self.mode, &self.destination(), options)
+    }
+
+    /// What was unpacked, as text. `None` where this machine does not mount overlays for us.
+    fn show(&self, report: &Report) -> Option<String> {
+        if self.mode == Mode::Rootfs {
+            return Some(tree::show(&self.destination(), is_root()));
+        }
+        mount::show(&self.destination(), report)
     }
 
     fn check_neighbours(&self, what: &str) {

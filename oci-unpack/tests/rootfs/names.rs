@@ -1,7 +1,7 @@
 //! Names and paths.
 
 use super::layer::{Item, dir, fifo, file, hard, item, symlink};
-use super::{row, run};
+use super::{Mode, row, run};
 
 #[test]
 fn spellings() {
@@ -75,8 +75,8 @@ fn spellings() {
 fn long_names() {
     let deep = format!("{}/{}", vec!["d".repeat(250); 11].join("/"), "f".repeat(255));
     let many = format!("{}x", "d/".repeat(2000));
-    for openat2 in [true, false] {
-        let room = super::Room::new();
+    for (mode, openat2) in Mode::runs().iter().filter(|(mode, _)| *mode != Mode::Trusted) {
+        let room = super::Room::of(*mode);
         let mut options = oci_unpack::UnpackOptions::default();
         if !openat2 {
             options = options.without_openat2();
@@ -85,10 +85,13 @@ fn long_names() {
         let upper = super::layer::archive(&[file(format!("{many}2"), "more")]);
         let (result, _) = room.unpack(&[lower, upper], options);
         result.unwrap();
-        let mut at = room.destination();
-        assert_eq!(std::fs::read(at.join(&deep)).unwrap(), b"deep", "row 85, 3,000 bytes");
-        at.push(&many);
-        assert_eq!(std::fs::read(at).unwrap(), b"many", "row 85, 2,000 directories");
+        let (lower, upper) = match mode {
+            Mode::Rootfs => (room.destination(), room.destination()),
+            _ => (room.destination().join("0"), room.destination().join("1")),
+        };
+        assert_eq!(std::fs::read(lower.join(&deep)).unwrap(), b"deep", "row 85, 3,000 bytes");
+        assert_eq!(std::fs::read(lower.join(&many)).unwrap(), b"many", "row 85, 2,000 directories");
+        assert_eq!(std::fs::read(upper.join(format!("{many}2"))).unwrap(), b"more");
     }
 }
 

@@ -7,7 +7,7 @@ use oci_unpack::{Limits, UnpackOptions};
 
 use super::image::{Image, compressed};
 use super::layer::{archive, file};
-use super::{Room, message, tree};
+use super::{Mode, Room, message};
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -24,24 +24,28 @@ fn image(media_type: &str, blob: Vec<u8>) -> Image {
 
 /// Unpacks as it should be, with so many warnings; with any, strict mode refuses.
 fn accepted(what: &str, image: &Image, warnings: u64) {
-    let room = Room::new();
-    let report = image.unpack(&room.destination(), &UnpackOptions::default()).expect(what);
-    assert_eq!(tree::show(&room.destination(), super::is_root()), "f =content", "{what}");
-    assert_eq!(report.warnings, warnings, "{what}");
-    room.check_neighbours(what);
-    let room = Room::new();
-    let strict = image.unpack(&room.destination(), &UnpackOptions::default().strict(true));
-    assert_eq!(strict.is_err(), warnings > 0, "{what}: {strict:?}");
-    assert_eq!(room.destination().exists(), warnings == 0, "{what}");
-    room.check_neighbours(what);
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let report = room.unpack_image(image, &UnpackOptions::default()).expect(what);
+        assert_eq!(room.show(&report).unwrap_or("f =content".into()), "f =content", "{what}");
+        assert_eq!(report.warnings, warnings, "{what}");
+        room.check_neighbours(what);
+        let room = Room::of(mode);
+        let strict = room.unpack_image(image, &UnpackOptions::default().strict(true));
+        assert_eq!(strict.is_err(), warnings > 0, "{what}: {strict:?}");
+        assert_eq!(room.destination().exists(), warnings == 0, "{what}");
+        room.check_neighbours(what);
+    }
 }
 
 fn refused(what: &str, image: &Image, part: &str) {
-    let room = Room::new();
-    let error = image.unpack(&room.destination(), &UnpackOptions::default()).expect_err(what);
-    assert!(message(&error).contains(part), "{what}: {}", message(&error));
-    assert!(!room.destination().exists(), "{what}");
-    room.check_neighbours(what);
+    for mode in Mode::BOTH {
+        let room = Room::of(mode);
+        let error = room.unpack_image(image, &UnpackOptions::default()).expect_err(what);
+        assert!(message(&error).contains(part), "{what}: {}", message(&error));
+        assert!(!room.destination().exists(), "{what}");
+        room.check_neighbours(what);
+    }
 }
 
 /// Rows 135 and 137.

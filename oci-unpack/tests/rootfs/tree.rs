@@ -107,8 +107,10 @@ fn xattrs(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     names.sort();
     let value = |name: &[u8]| {
         let mut value = vec![0; 1 << 16];
-        let len = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
-        value[..len].to_vec()
+        match rustix::fs::lgetxattr(path, name, &mut value[..]) {
+            Ok(len) => value[..len].to_vec(),
+            Err(errno) => errno.to_string().into_bytes(),
+        }
     };
     names.iter().map(|name| (name.to_vec(), value(name))).collect()
 }

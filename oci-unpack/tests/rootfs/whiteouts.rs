@@ -1,7 +1,7 @@
 //! Whiteouts hide what lower layers hold, and only that, wherever in their layer they stand.
 
 use super::layer::{Item, chr, dir, fifo, file, hard, item, symlink, wh};
-use super::{row, run, run_over};
+use super::{Mode, row, run, run_over};
 
 fn base() -> Vec<Item> {
     vec![
@@ -384,18 +384,21 @@ fn repeated_markers() {
         upper.push(wh(".wh.p"));
         upper.push(wh(".wh..wh..opq"));
     }
-    for openat2 in [true, false] {
+    for (mode, openat2) in Mode::runs() {
         let mut options = oci_unpack::UnpackOptions::default();
         if !openat2 {
             options = options.without_openat2();
         }
-        let room = super::Room::new();
+        let room = super::Room::of(*mode);
         let archives = [&lower, &upper].map(|items| super::layer::archive(items));
         let (report, warnings) = room.unpack(&archives, options);
-        assert_eq!(report.unwrap().entries(), 500 + 7 * 3000);
+        let report = report.unwrap();
+        assert_eq!(report.entries(), 500 + 7 * 3000);
         assert_eq!(warnings, []);
-        let names: Vec<_> = std::fs::read_dir(room.destination().join("p/q/r")).unwrap().collect();
-        assert_eq!(names.len(), 3000);
-        assert!(names.iter().all(|n| n.as_ref().unwrap().file_name().to_str().unwrap().starts_with("new")));
+        let Some(shown) = room.show(&report) else { continue };
+        let mut names: Vec<_> = (0..3000).map(|i| format!("p/q/r/new{i} =")).collect();
+        names.extend(["p/ @0".into(), "p/q/ @0".into(), "p/q/r/ @0".into()]);
+        names.sort();
+        assert_eq!(shown, names.join("\n"), "{mode:?}");
     }
 }
