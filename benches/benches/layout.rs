@@ -1,5 +1,6 @@
 //! A layout beside what it is made of: a blob put beside hashing and writing it, got beside hashing and reading it;
-//! and a tag found among ten thousand.
+//! many
+//! small blobs and one tag; a tag found among a hundred thousand; and a check of every digest beside hashing alone.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
@@ -10,12 +11,14 @@ use std::io::{self, Write};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use oci_digest::{Algorithm, MediaType, digest_of};
+use oci_layout::fsck::FsckOptions;
 use oci_layout::{ImageLayout, LayoutOptions, SyncPolicy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const BLOB: usize = 64 << 20;
-const ENTRIES: u32 = 10_000;
+const ENTRIES: u32 = 100_000;
+const MANY: u64 = 200;
 
 fn put(c: &mut Criterion) {
     let bytes = benches::noise(1, BLOB);
@@ -47,6 +50,35 @@ fn put(c: &mut Criterion) {
                     (layout, folder)
                 },
                 |(layout, folder)| (layout.put(MediaType::ImageLayer, &bytes[..]).unwrap(), layout, folder),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// Small blobs and then a tag: what the policies cost.
+fn put_many(c: &mut Criterion) {
+    let mut group = c.benchmark_group("put 200 blobs of 4 KiB and tag");
+    group.throughput(Throughput::Elements(MANY)).sample_size(10);
+    for (name, sync) in [
+        ("nothing synced", SyncPolicy::None),
+        ("one barrier", SyncPolicy::Group),
+        ("each synced", SyncPolicy::PerBlob),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || {
+                    let folder = scratch();
+                    let layout = LayoutOptions::default().sync(sync).create(folder.path().join("l")).unwrap();
+                    (layout, folder)
+                },
+                |(layout, folder)| {
+                    let put = |n| layout.put(MediaType::ImageLayer, &benches::noise(n, 4096)[..]).unwrap();
+                    let last = (0..MANY).map(put).last().unwrap();
+                    layout.tag(&last, "latest").unwrap();
+                    (layout, folder)
+                },
                 BatchSize::PerIteration,
             );
         });
@@ -86,11 +118,31 @@ fn resolve(c: &mut Criterion) {
     let last = format!("v{}", ENTRIES - 1);
     assert_eq!(ImageLayout::open(&path).unwrap().resolve(&last).unwrap().digest(), manifest.digest());
 
-    let mut group = c.benchmark_group("index of 10,000 tags");
+    let mut group = c.benchmark_group("index of 100,000 tags");
     group.bench_function("open and resolve", |b| {
         b.iter(|| ImageLayout::open(&path).unwrap().resolve(black_box(&last)).unwrap());
     });
     group.bench_function("resolve", |b| b.iter(|| layout.resolve(black_box(&last)).unwrap()));
+    group.finish();
+}
+
+/// Every digest of four blobs, on all cores, beside hashing as many bytes on one.
+fn check(c: &mut Criterion) {
+    let folder = scratch();
+    let layout = ImageLayout::create(folder.path().join("layout")).unwrap();
+    for n in 0..4 {
+        layout.put(MediaType::ImageLayer, &benches::noise(n, BLOB)[..]).unwrap();
+    }
+    let bytes = benches::noise(1, BLOB);
+    let mut group = c.benchmark_group("check 4 blobs of 64 MiB");
+    group.throughput(Throughput::Bytes(4 * BLOB as u64)).sample_size(10);
+    group.bench_function("hashing alone, one core", |b| {
+        b.iter(|| (0..4).map(|_| digest_of(Algorithm::Sha256, black_box(&bytes))).last());
+    });
+    for (name, jobs) in [("fsck, one core", 1), ("fsck", 0)] {
+        let options = FsckOptions::default().jobs(jobs);
+        group.bench_function(name, |b| b.iter(|| layout.fsck(&options).unwrap()));
+    }
     group.finish();
 }
 
@@ -102,5 +154,5 @@ fn scratch() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-criterion_group!(benches, put, get, resolve);
+criterion_group!(benches, put, put_many, get, resolve, check);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use rustix::fs;
+use rustix::fs::{self, Mode, OFlags};
 use serde_json::Value;
 
 use crate::lock::Lock;
@@ -109,7 +109,7 @@ impl ImageLayout {
 
     /// Makes the folder a layout; tells whether it was not one before.
     fn complete(path: &Path, options: LayoutOptions) -> Result<(Self, bool)> {
-        std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        create_folders(path, options.sync.syncs())?;
         let root = Root::open(path)?;
         if read_version(&root)? {
             return Ok((Self::open_with(path, options)?, false));
@@ -141,6 +141,21 @@ impl ImageLayout {
         root.replace(VERSION_FILE, version.as_bytes(), sync, || Ok(true))?;
         Ok((Self { root, options }, true))
     }
+}
+
+/// Creates a folder and those it lies in, on the disk if need be: what is in a folder is lost with it.
+fn create_folders(path: &Path, sync: bool) -> Result<()> {
+    let path = std::path::absolute(path).map_err(Error::io("resolve", path))?;
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+    for parent in missing.iter().filter_map(|folder| folder.parent()).filter(|_| sync) {
+        let opened = fs::open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        // A folder that we may not list, such as /home, was made before us.
+        if let Ok(folder) = opened {
+            fs::fsync(folder).map_err(Error::io("sync", parent))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether there is an `oci-layout` file; one that says something else than our version is an error.

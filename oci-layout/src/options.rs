@@ -13,6 +13,11 @@ use crate::{ImageLayout, Result};
 pub enum SyncPolicy {
     /// Nothing: for scratch layouts and caches that can be filled again. After a loss of power blobs may be empty.
     None,
+    /// Nothing while blobs are put; everything at once, the blobs of other writers too, before index.json names any of
+    /// them, and index.json itself. The fastest for many blobs and one tag, on a disk that few others write to: the
+    /// barrier is a syncfs(2). What the index names is always there whole; a blob that it does not name yet may be
+    /// damaged after a loss of power, on a file system that gives a file its size before its bytes.
+    Group,
     /// A blob's bytes before it gets its name; the names of all blobs before index.json names them; index.json
     /// itself when it changes. What the index names is always there whole.
     #[default]
@@ -22,8 +27,14 @@ pub enum SyncPolicy {
 }
 
 impl SyncPolicy {
+    /// Whether what index.json names must be on the disk before.
     pub(crate) fn syncs(self) -> bool {
         self != Self::None
+    }
+
+    /// Whether a blob's bytes must be on the disk before its name.
+    pub(crate) fn syncs_each(self) -> bool {
+        matches!(self, Self::PerBlob | Self::Full)
     }
 }
 

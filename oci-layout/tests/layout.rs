@@ -16,7 +16,7 @@ fn describe(bytes: &[u8]) -> Descriptor {
     Descriptor::new(MediaType::ImageManifest, bytes.len() as u64, digest_of(Algorithm::Sha256, bytes))
 }
 
-/// Everything below a folder but our own lock file.
+/// Everything below a folder but our own lock and mark.
 fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -30,7 +30,7 @@ fn files(folder: &Path) -> Vec<String> {
             }
         }
     }
-    found.retain(|name| !name.ends_with(".oci-layout/lock"));
+    found.retain(|name| !name.ends_with(".oci-layout/lock") && !name.ends_with(".oci-layout/unsynced"));
     found.sort();
     found
 }
@@ -132,7 +132,7 @@ fn an_index_that_is_too_large_or_no_json_says_so() {
 #[test]
 fn blobs_come_back_as_they_went() {
     let scratch = tempfile::tempdir().unwrap();
-    for sync in [SyncPolicy::None, SyncPolicy::PerBlob, SyncPolicy::Full] {
+    for sync in [SyncPolicy::None, SyncPolicy::Group, SyncPolicy::PerBlob, SyncPolicy::Full] {
         for algorithm in Algorithm::ALL {
             let options = LayoutOptions::default().sync(sync).algorithm(algorithm);
             let layout = options.open_or_create(scratch.path().join(format!("{sync:?}"))).unwrap();
@@ -158,7 +158,7 @@ fn blobs_come_back_as_they_went() {
             }
         }
     }
-    assert_eq!(files(scratch.path()).len(), 3 * (2 + 3 * 3), "{:?}", files(scratch.path()));
+    assert_eq!(files(scratch.path()).len(), 4 * (2 + 3 * 3), "{:?}", files(scratch.path()));
 }
 
 #[test]
@@ -365,4 +365,27 @@ fn duplicate_tags_are_listed_and_retagging_ends_them() {
     assert_eq!(named("x"), [three.digest().clone()]);
     assert_eq!(layout.roots().unwrap().len(), 2);
     assert_eq!(layout.roots().unwrap()[0].digest(), three.digest(), "the tag stays where it was");
+}
+
+#[test]
+fn what_is_not_synced_waits_for_the_next_barrier() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("a/b/layout");
+    let open = |sync| LayoutOptions::default().sync(sync).open_or_create(&path).unwrap();
+    let waits = || path.join(".oci-layout/unsynced").exists();
+    for (puts, tags, waits_after) in [
+        (SyncPolicy::PerBlob, SyncPolicy::None, None),
+        (SyncPolicy::Full, SyncPolicy::None, None),
+        (SyncPolicy::Group, SyncPolicy::None, Some(true)),
+        (SyncPolicy::Group, SyncPolicy::Group, Some(false)),
+        // What others put counts as much.
+        (SyncPolicy::None, SyncPolicy::PerBlob, Some(false)),
+        (SyncPolicy::Group, SyncPolicy::Full, Some(false)),
+    ] {
+        let text = format!("{puts:?} {tags:?}");
+        let blob = open(puts).put(MediaType::ImageManifest, text.as_bytes()).unwrap();
+        assert_eq!(waits(), waits_after.is_some(), "{text}");
+        open(tags).tag(&blob, "x").unwrap();
+        assert_eq!(waits(), waits_after.unwrap_or(false), "{text}");
+    }
 }

@@ -55,12 +55,15 @@ impl ImageLayout {
 
         let path = name.path(&self.root);
         let folder = self.root.make_folder(&name.folder())?;
-        if self.options.sync.syncs() {
+        if self.options.sync.syncs_each() {
             original.sync_all().map_err(Error::io("sync", &path))?;
         }
         // Through the descriptor: the file that was verified, whatever has its path by now.
         let descriptor = format!("/proc/self/fd/{}", original.as_raw_fd());
         let _lock = Lock::shared(&self.root)?;
+        if !self.options.sync.syncs_each() {
+            self.mark_unsynced()?;
+        }
         let linked =
             fs::linkat(fs::CWD, &*descriptor, &folder, name.encoded, AtFlags::SYMLINK_FOLLOW).is_ok();
         if linked && self.options.sync == SyncPolicy::Full {

@@ -1,6 +1,7 @@
 //! Blobs: `blobs/<algorithm>/<encoded>`, written whole or not at all.
 
 mod adopt;
+mod barrier;
 mod ingest;
 mod list;
 mod read;

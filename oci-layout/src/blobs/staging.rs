@@ -108,7 +108,7 @@ impl Staging {
         let folder = layout.root.make_folder(&blob.folder())?;
         fs::fchmod(&self.file, Mode::from_raw_mode(BLOB_MODE))
             .map_err(Error::io("set the mode of", &path))?;
-        if layout.options.sync.syncs() {
+        if layout.options.sync.syncs_each() {
             // Before the name: a name that survives a crash has its bytes.
             self.file.sync_all().map_err(Error::io("sync", &path))?;
         }
@@ -121,6 +121,9 @@ impl Staging {
         let now = fs::Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW };
         let times = fs::Timestamps { last_access: now, last_modification: now };
         fs::futimens(&self.file, &times).map_err(Error::io("set the time of", &path))?;
+        if !layout.options.sync.syncs_each() {
+            layout.mark_unsynced()?;
+        }
         match self.name.take() {
             None => link_unnamed(layout, &self.file, &folder, blob)?,
             Some((from, name)) => {

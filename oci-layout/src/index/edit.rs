@@ -1,12 +1,10 @@
 use std::thread;
 use std::time::Duration;
 
-use oci_digest::Algorithm;
-use rustix::fs;
 use serde_json::Value;
 
 use super::Document;
-use crate::layout::{BLOBS, INDEX};
+use crate::layout::INDEX;
 use crate::lock::Lock;
 use crate::{Error, ImageLayout, Result};
 
@@ -19,7 +17,7 @@ impl ImageLayout {
     /// Edits index.json as the JSON value it is, under the layout's exclusive lock.
     ///
     /// `edit` says whether it changed anything, and may be called more than once: when a program that does not take
-    /// the lock changes the file in between, the edit is done again on what is there then. All blobs' names are on
+    /// the lock changes the file in between, the edit is done again on what is there then. All blobs are on
     /// the disk before the new index is, which replaces the old as a whole; fields that nobody knows survive.
     ///
     /// # Errors
@@ -45,7 +43,7 @@ impl ImageLayout {
                 return Err(Error::Limit { path, limit: "bytes", maximum: limit });
             }
             if self.options.sync.syncs() {
-                self.sync_blob_names()?;
+                self.sync_blobs()?;
             }
             let unchanged = || Ok(self.root.read(INDEX, limit)?.as_deref() == Some(&*before));
             if self.root.replace(INDEX, &after, self.options.sync.syncs(), unchanged)? {
@@ -76,20 +74,5 @@ impl ImageLayout {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Forces the names of all blobs to the disk: what index.json names must be there after a loss of power.
-    fn sync_blob_names(&self) -> Result<()> {
-        for algorithm in Algorithm::ALL {
-            if let Some(folder) = self.root.folder(&[BLOBS, algorithm.as_str()])? {
-                let path = self.path().join(BLOBS).join(algorithm.as_str());
-                fs::fsync(&folder).map_err(Error::io("sync", &path))?;
-            }
-        }
-        // The algorithms' folders themselves.
-        if let Some(folder) = self.root.folder(&[BLOBS])? {
-            fs::fsync(&folder).map_err(Error::io("sync", &self.path().join(BLOBS)))?;
-        }
-        Ok(())
     }
 }

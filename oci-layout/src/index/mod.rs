@@ -4,6 +4,7 @@ mod document;
 mod edit;
 mod platform;
 mod resolve;
+mod scan;
 mod sniff;
 mod tags;
 mod walk;

@@ -1,7 +1,6 @@
 use oci_digest::content::Referrer;
 use oci_digest::media_type::Kind;
 use oci_digest::{Descriptor, Digest, MediaType};
-use serde_json::Value;
 use std::io::Read;
 
 use super::document::{descriptor, is_of, tag_of};
@@ -22,15 +21,13 @@ impl ImageLayout {
     /// [`Error::NotFound`]; [`Error::Document`] when index.json or the entry cannot be understood.
     pub fn resolve(&self, name: &str) -> Result<Descriptor> {
         let path = self.path().join(INDEX);
-        let (_, document) = self.read_index()?;
         let digest = name.parse::<Digest>().ok();
-        let matches = |entry: &Value| match &digest {
+        let found = self.entries_with(name, |entry| match &digest {
             Some(digest) => is_of(entry, digest),
             None => tag_of(entry) == Some(name),
-        };
-        let found = document.entries(&path)?.iter().enumerate().find(|(_, entry)| matches(entry));
-        match (found, digest) {
-            (Some((position, entry)), _) => descriptor(entry, position, &path),
+        })?;
+        match (found.first(), digest) {
+            (Some((position, entry)), _) => descriptor(entry, *position, &path),
             (None, Some(digest)) => self.resolve_blob(&digest),
             (None, None) => Err(self.no_such(name)),
         }
@@ -43,9 +40,8 @@ impl ImageLayout {
     /// What reading index.json can meet.
     pub fn named(&self, tag: &str) -> Result<Vec<Descriptor>> {
         let path = self.path().join(INDEX);
-        let (_, document) = self.read_index()?;
-        let entries = document.entries(&path)?.iter().enumerate();
-        entries.filter(|(_, e)| tag_of(e) == Some(tag)).map(|(i, e)| descriptor(e, i, &path)).collect()
+        let found = self.entries_with(tag, |entry| tag_of(entry) == Some(tag))?;
+        found.iter().map(|(position, entry)| descriptor(entry, *position, &path)).collect()
     }
 
     /// The layout's roots: all entries of index.json, in their order.
@@ -53,9 +49,7 @@ impl ImageLayout {
     /// # Errors
     /// What reading index.json can meet; an entry that is no descriptor is an [`Error::Document`].
     pub fn roots(&self) -> Result<Vec<Descriptor>> {
-        let path = self.path().join(INDEX);
-        let (_, document) = self.read_index()?;
-        document.entries(&path)?.iter().enumerate().map(|(i, e)| descriptor(e, i, &path)).collect()
+        self.descriptors()?.into_iter().collect()
     }
 
     /// The manifests in the layout whose `subject` is `subject`, of one artifact type when given.

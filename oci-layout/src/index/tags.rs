@@ -1,9 +1,13 @@
+use std::borrow::Cow;
+
 use oci_digest::{Descriptor, Digest};
 use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::document::{entry, is_of, tag_of};
+use super::scan::first;
 use crate::blobs::BlobName;
 use crate::layout::INDEX;
 use crate::{Error, ImageLayout, Result};
@@ -99,10 +103,13 @@ impl ImageLayout {
     /// # Errors
     /// What reading index.json can meet.
     pub fn tags(&self) -> Result<Vec<String>> {
-        let path = self.path().join(INDEX);
-        let (_, document) = self.read_index()?;
-        let mut tags: Vec<String> =
-            document.entries(&path)?.iter().filter_map(tag_of).map(str::to_owned).collect();
+        let mut tags = self.scan_index(Vec::new, |tags: &mut Vec<String>, _, entry| {
+            // An entry that is odd is looked at as a whole.
+            tags.extend(match first::<Tagged<'_>>(entry) {
+                Ok(tagged) => tagged.annotations.and_then(|annotations| annotations.tag).map(Cow::into_owned),
+                Err(_) => first::<Value>(entry).ok().and_then(|entry| tag_of(&entry).map(str::to_owned)),
+            });
+        })?;
         tags.sort_unstable();
         tags.dedup();
         Ok(tags)
@@ -147,6 +154,20 @@ fn update(place: &mut Value, old: &Value, new: &Value) -> bool {
         };
     }
     changed
+}
+
+/// Of an entry, its tag alone.
+#[derive(Deserialize)]
+struct Tagged<'t> {
+    #[serde(borrow)]
+    annotations: Option<Annotations<'t>>,
+}
+
+#[derive(Deserialize)]
+struct Annotations<'t> {
+    // The literal of REF_NAME.
+    #[serde(borrow, rename = "org.opencontainers.image.ref.name")]
+    tag: Option<Cow<'t, str>>,
 }
 
 /// Lets a tag name a descriptor; tells whether that changed anything.

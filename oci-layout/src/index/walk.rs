@@ -6,7 +6,6 @@ use oci_digest::{Descriptor, Digest, VerifyReader};
 
 use super::Document;
 use super::document::descriptor;
-use crate::layout::INDEX;
 use crate::{Error, ImageLayout, Result};
 
 /// Walks the indexes below index.json, breadth first, each document once, within the options' limits.
@@ -25,11 +24,8 @@ impl<'l> Walk<'l> {
 
     /// The descriptors in index.json that can be understood.
     pub(crate) fn roots(&self) -> Result<Vec<Descriptor>> {
-        let path = self.layout.path().join(INDEX);
-        let (_, document) = self.layout.read_index()?;
         // An entry that we cannot read is somebody's who can; it hides itself alone.
-        let entries = document.entries(&path)?.iter().enumerate();
-        Ok(entries.filter_map(|(i, entry)| descriptor(entry, i, &path).ok()).collect())
+        Ok(self.layout.descriptors()?.into_iter().filter_map(Result::ok).collect())
     }
 
     /// The children of an index; nothing for one that was seen before or is not there.
