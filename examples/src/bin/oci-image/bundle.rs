@@ -9,22 +9,40 @@ use oci_runtime::spec::{self, ImageOptions};
 use oci_unpack::Limits;
 use oci_unpack::diff::{self, Diff, Snapshot};
 use oci_unpack::pack::PackOptions;
+use tempfile::TempDir;
 
 use crate::state::State;
 
-/// Makes a bundle, all or nothing: `unpack` is given its folder, and gives one where the image's users are found.
+/// Where the image's users are looked up.
+pub(crate) enum Users {
+    /// In this root.
+    In(PathBuf),
+    /// In a copy of what layers together have.
+    Of(TempDir),
+}
+
+/// Makes a bundle, all or nothing: `unpack` is given its folder, and tells where the image's users are found.
 pub(crate) fn make<T>(
     destination: &Path,
     image: &Image,
     strict: bool,
     progress: &Progress,
-    unpack: impl FnOnce(&Path) -> Result<(T, PathBuf), Failure>,
+    unpack: impl FnOnce(&Path) -> Result<(T, Users), Failure>,
 ) -> Result<T, Failure> {
     let staged = Staged::beside(destination)?;
     let (outcome, users) = unpack(staged.path())?;
-    write_config(staged.path(), &users, image, strict, progress)?;
+    write_config(staged.path(), users.path(), image, strict, progress)?;
     staged.commit()?;
     Ok(outcome)
+}
+
+impl Users {
+    fn path(&self) -> &Path {
+        match self {
+            Self::In(root) => root,
+            Self::Of(copy) => copy.path(),
+        }
+    }
 }
 
 /// What changed in a bundle's rootfs since it was unpacked.
@@ -34,7 +52,7 @@ pub(crate) fn changes(
     snapshot: &[u8],
     options: &PackOptions,
 ) -> Result<Diff, Failure> {
-    if state.overlay {
+    if state.overlay.is_some() {
         let bundle = bundle.display();
         return Err(Failure::new(format!(
             "{bundle} has layers; --upper names the folder that holds the changes"

@@ -10,6 +10,7 @@ mod gc;
 mod history;
 mod layer;
 mod ls;
+mod mounted;
 mod new;
 mod repack;
 mod stat;

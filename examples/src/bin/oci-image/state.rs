@@ -27,9 +27,10 @@ pub(crate) struct State {
     pub(crate) manifest: Descriptor,
     /// What became of the owners.
     pub(crate) owners: Owners,
-    /// Whether the bundle has layers/, one folder for each layer, and its rootfs/ is a place to mount them on.
+    /// The format of layers/, which holds one folder for each layer, while rootfs/ is a place to mount them on. Nothing
+    /// when rootfs/ holds the files.
     #[serde(default)]
-    pub(crate) overlay: bool,
+    pub(crate) overlay: Option<Format>,
     /// The manifests that `repack` made of this bundle.
     #[serde(default)]
     pub(crate) repacked: Vec<String>,
@@ -49,11 +50,21 @@ pub(crate) enum Owners {
     OverrideStat,
 }
 
+/// What the folders of layers are mounted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Format {
+    /// overlayfs as it is.
+    Trusted,
+    /// The mount option userxattr.
+    User,
+}
+
 impl State {
     pub(crate) fn new(layout: &Path, name: &str, manifest: &Descriptor, owners: Owners) -> Self {
         let manifest = Self::plain(manifest);
         let (layout, name) = (layout.to_owned(), name.to_owned());
-        Self { version: VERSION, layout, name, manifest, owners, overlay: false, repacked: Vec::new() }
+        Self { version: VERSION, layout, name, manifest, owners, overlay: None, repacked: Vec::new() }
     }
 
     /// What a tag says of a manifest is the tag's, not the bundle's.

@@ -1,5 +1,7 @@
 //! `oci-image unpack`.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,11 +9,12 @@ use examples::{Failure, ImageName, Progress};
 use oci_digest::content::Image;
 use oci_digest::{Platform, platform};
 use oci_layout::ImageLayout;
-use oci_unpack::{Limits, Ownership, UnpackOptions};
+use oci_unpack::{Limits, OverlayFormat, Ownership, UnpackOptions, overlay};
 use serde_json::json;
 
-use crate::bundle;
-use crate::state::{Owners, State};
+use crate::bundle::{self, Users};
+use crate::mounted;
+use crate::state::{Format, Owners, State};
 use crate::tell;
 
 /// Unpacks an image into a bundle: a root file system and a runtime's config.json
@@ -27,6 +30,11 @@ pub(crate) struct Unpack {
     /// Unpack the files only, into BUNDLE itself; it cannot be repacked
     #[arg(long)]
     rootfs_only: bool,
+    /// Unpack one folder for each layer, as overlayfs wants them: BUNDLE/layers/0 is the lowest, BUNDLE/rootfs is empty and
+    /// the place to mount them on with lowerdir=BUNDLE/layers/1:BUNDLE/layers/0 (and userxattr, if oci-image.state says
+    /// "overlay":"user"). With --rootfs-only the folders are in BUNDLE itself. "repack --upper" takes changes up
+    #[arg(long)]
+    overlay: bool,
     /// Work as an ordinary user does, and record the image's owners in extended attributes, from which "repack" takes
     /// them: user.rootlesscontainers, which umoci and PRoot know, or user.containers.override_stat, which
     /// fuse-overlayfs and podman know and which also stands for devices; or drop them
@@ -76,7 +84,7 @@ impl Unpack {
             .ownership(self.ownership())
             .limits(limits)
             .strict(self.strict)
-            .snapshot(!self.rootfs_only)
+            .snapshot(!self.rootfs_only && !self.overlay)
             .cancel(cancel)
             .observer(tell::unpacking(&progress, &image));
         let report = self.unpack_into(&layout, &image, &options, &progress);
@@ -99,25 +107,40 @@ impl Unpack {
         progress: &Progress,
     ) -> Result<oci_unpack::Report, Failure> {
         tell::start(progress, image);
-        let rootfs = |destination: &Path| {
+        let files = |destination: &Path| {
             let source = progress.counted(layout);
             let (manifest, config) = (image.manifest.view(), image.config.view());
-            oci_unpack::unpack(&source, manifest, config, destination, options)
-                .map_err(|e| Failure::during(format!("unpacking {}", self.image), e))
+            if self.overlay {
+                overlay::unpack(&source, manifest, config, destination, options)
+            } else {
+                oci_unpack::unpack(&source, manifest, config, destination, options)
+            }
+            .map_err(|e| Failure::during(format!("unpacking {}", self.image), e))
         };
         if self.rootfs_only {
-            return rootfs(&self.bundle);
+            return files(&self.bundle);
         }
-        let state = State::new(layout.path(), self.image.name_or_latest(), &image.descriptor, self.owners());
+        let mut state =
+            State::new(layout.path(), self.image.name_or_latest(), &image.descriptor, self.owners());
         bundle::make(&self.bundle, image, self.strict, progress, |folder| {
-            let rootfs_folder = folder.join("rootfs");
-            let report = rootfs(&rootfs_folder)?;
+            let rootfs = folder.join("rootfs");
+            let report = files(&if self.overlay { folder.join("layers") } else { rootfs.clone() })?;
+            let mut users = Users::In(rootfs);
+            if self.overlay {
+                state.overlay = Some(match report.overlay {
+                    Some(OverlayFormat::User) => Format::User,
+                    _ => Format::Trusted,
+                });
+                let layers = overlay::lower_dirs(&folder.join("layers"), report.layers.len());
+                users = Users::Of(mounted::users(&layers)?);
+                make_folder(&folder.join("rootfs"))?;
+            }
             let mut snapshot = Vec::new();
             if let Some(taken) = &report.snapshot {
                 taken.write_to(&mut snapshot)?;
             }
             state.write(folder, &snapshot)?;
-            Ok((report, rootfs_folder))
+            Ok((report, users))
         })
     }
 
@@ -139,4 +162,11 @@ impl Unpack {
             Some(Rootless::OverrideStat) => Owners::OverrideStat,
         }
     }
+}
+
+/// A folder that is 0755 whatever the umask.
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    fs::create_dir(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .map_err(|e| Failure::during(format!("making {}", path.display()), e))
 }
