@@ -139,7 +139,7 @@ fn gnu_tar(scratch: &Scratch, tag: &str) -> PathBuf {
 fn make_room(root: &Path, blob: &Path) {
     use std::os::unix::ffi::OsStrExt;
     let layer = oci_unpack::compression::Decoder::new(fs::File::open(blob).unwrap(), None).unwrap();
-    let mut archive = ArchiveReader::new(layer, &FramingLimits::default());
+    let mut archive = ArchiveReader::new(std::io::BufReader::new(layer), &FramingLimits::default());
     while let Some(entry) = archive.next_entry().unwrap() {
         let path = Path::new(std::ffi::OsStr::from_bytes(&entry.path));
         let name = path.file_name().unwrap_or_default().as_bytes();

@@ -9,6 +9,7 @@ mod changed;
 mod collected;
 mod elsewhere;
 mod interrupted;
+mod layered;
 mod listing;
 mod random;
 mod refused;
