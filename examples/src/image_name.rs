@@ -2,10 +2,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use oci_digest::Platform;
 use oci_digest::content::{self, Image};
 use oci_digest::media_type::Kind;
 use oci_digest::platform;
+use oci_digest::{Algorithm, Digest, Platform};
 use oci_layout::ImageLayout;
 
 use crate::{Failure, platform_of};
@@ -87,7 +87,7 @@ impl FromStr for ImageName {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (layout, name) = split(text, |folder| folder.join("oci-layout").exists());
+        let (layout, name) = split_name(text, |folder| folder.join("oci-layout").exists());
         match (layout, name) {
             ("", _) => Err("expected LAYOUT, LAYOUT:TAG or LAYOUT@DIGEST; the folder is missing"),
             (_, Some("")) => Err("expected LAYOUT, LAYOUT:TAG or LAYOUT@DIGEST; the tag is empty"),
@@ -104,8 +104,10 @@ impl fmt::Display for ImageName {
     }
 }
 
-fn split(text: &str, is_layout: impl Fn(&Path) -> bool) -> (&str, Option<&str>) {
-    if is_layout(Path::new(text)) {
+/// Splits a place and a name in it at a colon, or an `@` before a digest. Places and names may hold colons: the place is
+/// the longest that is one, or else it ends at the first colon.
+pub fn split_name(text: &str, is_place: impl Fn(&Path) -> bool) -> (&str, Option<&str>) {
+    if is_place(Path::new(text)) {
         return (text, None);
     }
     let ends: Vec<usize> = text
@@ -114,16 +116,17 @@ fn split(text: &str, is_layout: impl Fn(&Path) -> bool) -> (&str, Option<&str>) 
         // An `@` that no digest follows belongs to the folder.
         .filter(|&at| text.as_bytes().get(at) == Some(&b':') || text.get(at + 1..).is_some_and(is_digest))
         .collect();
-    let layout =
-        ends.iter().rev().find(|&&at| text.get(..at).is_some_and(|folder| is_layout(Path::new(folder))));
-    match layout.or(ends.first()) {
+    let place =
+        ends.iter().rev().find(|&&at| text.get(..at).is_some_and(|folder| is_place(Path::new(folder))));
+    match place.or(ends.first()) {
         Some(&at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
         None => (text, None),
     }
 }
 
+/// By its grammar alone `name:tag` would be one, too.
 fn is_digest(text: &str) -> bool {
-    text.parse::<oci_digest::Digest>().is_ok()
+    text.parse::<Digest>().is_ok_and(|digest| Algorithm::of(&digest).is_ok())
 }
 
 #[cfg(test)]
@@ -147,7 +150,7 @@ mod tests {
             (&at, &["a"], ("a", Some(digest.as_str()))),
             (&at, &[], ("a", Some(digest.as_str()))),
         ] {
-            let found = split(text, |folder| layouts.iter().any(|layout| Path::new(layout) == folder));
+            let found = split_name(text, |folder| layouts.iter().any(|layout| Path::new(layout) == folder));
             assert_eq!(found, expected, "{text} with {layouts:?}");
         }
         assert!("".parse::<ImageName>().is_err() && ":x".parse::<ImageName>().is_err());

@@ -4,6 +4,7 @@
 mod access;
 mod caller;
 mod cancellable;
+mod decompress;
 mod failure;
 mod image_name;
 mod images;
@@ -16,8 +17,9 @@ mod text;
 pub use access::{Access, UserPassword};
 pub use caller::{not_run, user_namespace};
 pub use cancellable::Cancellable;
+pub use decompress::decompress;
 pub use failure::Failure;
-pub use image_name::ImageName;
+pub use image_name::{ImageName, split_name};
 pub use images::{is_complete, platform_of, pull};
 pub use interrupt::{die_of_signal, interrupted_by, interruption};
 pub use progress::{Counted, Progress};

@@ -15,7 +15,8 @@ pub(super) fn full(name: &str) -> String {
     full
 }
 
-/// A reference as it is written into an archive: with a tag. It has to be one that docker loads.
+/// A reference as it is written into an archive: in full, since podman takes short ones for another registry's. It has
+/// to be one that docker loads.
 pub(super) fn tagged(name: &str) -> Result<String> {
     let invalid = |reason| Err(Error::InvalidTag { value: name.chars().take(64).collect(), reason });
     if name.is_empty() || name.len() > 512 {
@@ -48,7 +49,7 @@ pub(super) fn tagged(name: &str) -> Result<String> {
     if !parts_fit || !is_tag(tag) {
         return invalid("docker knows images by [host/]path:tag, the path in lower case");
     }
-    Ok(format!("{path}:{tag}"))
+    Ok(full(&format!("{path}:{tag}")))
 }
 
 #[cfg(test)]
@@ -65,9 +66,11 @@ mod tests {
         ] {
             assert_eq!(full(name), expected);
         }
-        for (name, expected) in
-            [("app", "app:latest"), ("h:5000/app", "h:5000/app:latest"), ("a/b:V_1", "a/b:V_1")]
-        {
+        for (name, expected) in [
+            ("app", "docker.io/library/app:latest"),
+            ("h:5000/app", "h:5000/app:latest"),
+            ("a/b:V_1", "docker.io/a/b:V_1"),
+        ] {
             assert_eq!(tagged(name).unwrap(), expected);
         }
         for bad in ["", "-x", "a b", "../x", "a\nb", "UPPER", "a:", "a:.b", "a//b", "a@b", &"a".repeat(600)] {

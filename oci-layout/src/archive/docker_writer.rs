@@ -108,12 +108,13 @@ impl DockerArchiveWriter {
         compression: Compression,
     ) -> ContentResult<(Layer, File, u64)> {
         let reading = |e| ContentError::io(format!("reading {}", descriptor.digest()), e);
-        let mut reader = VerifyReader::of(content.open(0)?, descriptor)?;
+        let reader = VerifyReader::of(content.open(0)?, descriptor)?;
+        let mut reader = Remembering { reader, error: None };
         let mut file = spool::scratch(&self.options)?;
         let size = descriptor.size();
         let (diff_id, written, suffix) = match (compression, self.options.decompress) {
             (Compression::Gzip | Compression::Zstd, None) => {
-                let written = io::copy(&mut reader, &mut file).map_err(reading)?;
+                let written = io::copy(&mut reader.reader, &mut file).map_err(reading)?;
                 let suffix = if compression == Compression::Gzip { "tar.gz" } else { "tar.zst" };
                 (None, written, suffix)
             }
@@ -127,8 +128,12 @@ impl DockerArchiveWriter {
                     };
                     plain.and_then(|mut plain| io::copy(&mut plain, &mut hashed))
                 };
-                // Wrong bytes are the better reason for a stream that cannot be decompressed.
-                io::copy(&mut reader, &mut io::sink()).map_err(reading)?;
+                // Wrong bytes are the better reason for a stream that cannot be decompressed. And where it can, a
+                // decompressor may not have read to the very end, where the digest is seen.
+                match reader.error.take() {
+                    Some(error) => return Err(reading(error)),
+                    None => io::copy(&mut reader.reader, &mut io::sink()).map_err(reading)?,
+                };
                 let written = decompressed
                     .map_err(|e| ContentError::io(format!("decompressing {}", descriptor.digest()), e))?;
                 (Some(hashed.finish().1), written, "tar")
@@ -250,6 +255,25 @@ impl Sink for DockerArchiveWriter {
         }
         let manifest = Document::<ImageManifest>::parse(manifest, Some(descriptor))?;
         self.lock().publish(&manifest, tags)
+    }
+}
+
+/// A reader whose error is its own, whatever the decompressor that reads it makes of it.
+struct Remembering<R> {
+    reader: R,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> Read for Remembering<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.reader.read(buf) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => {
+                let told = io::Error::from(e.kind());
+                self.error = Some(e);
+                Err(told)
+            }
+            read => read,
+        }
     }
 }
 

@@ -69,7 +69,11 @@ impl Members {
         budget.set(HEADER_BYTES);
         let mut found = Vec::new();
         for entry in archive.entries_with_seek().map_err(Error::io("read", path))? {
-            let entry = entry.map_err(|e| damaged(format!("it is no tar archive, or a damaged one: {e}")))?;
+            let entry = entry.map_err(|e| match (found.len(), e.kind()) {
+                // The reason would quote what is in the file.
+                (0, _) if budget.get() > 0 => damaged("it is no tar archive".to_owned()),
+                (n, _) => damaged(format!("it is damaged after {n} members: {}", shortened(&e))),
+            })?;
             if found.len() >= options.max_members {
                 let maximum = options.max_members as u64;
                 return Err(Error::Limit { path: path.to_owned(), limit: "members", maximum });
@@ -160,6 +164,10 @@ impl Members {
             reason: reason.into(),
         }
     }
+}
+
+fn shortened(error: &io::Error) -> String {
+    error.to_string().chars().take(128).collect()
 }
 
 /// A part of a file, which several threads may read at once.
