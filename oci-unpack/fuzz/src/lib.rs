@@ -11,6 +11,8 @@ mod layer;
 mod model;
 pub mod pax;
 pub mod sparse;
+#[path = "../../tests/rootfs/stats.rs"]
+mod stats;
 mod steps;
 #[path = "../../tests/rootfs/tree.rs"]
 mod tree;

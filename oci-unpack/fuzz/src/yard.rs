@@ -1,13 +1,11 @@
 //! A root to work in, and beside it what must stay exactly as it is.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// Everything that `stat` says, and what a link says.
-type Stats = BTreeMap<PathBuf, ([u64; 7], [i64; 6], Option<PathBuf>)>;
+use super::stats::{Stats, stats};
 
 pub struct Yard {
     folder: TempDir,
@@ -43,31 +41,8 @@ impl Yard {
     }
 
     fn stats(&self) -> Stats {
-        let mut stats = Stats::new();
-        collect(&self.folder.path().join("canary"), &mut stats);
-        stats
+        stats(&self.folder.path().join("canary"))
     }
-}
-
-fn collect(path: &Path, stats: &mut Stats) {
-    let meta = path.symlink_metadata().unwrap();
-    if meta.is_dir() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            collect(&entry.unwrap().path(), stats);
-        }
-    }
-    let numbers = [
-        meta.dev(),
-        meta.ino(),
-        meta.mode().into(),
-        meta.nlink(),
-        meta.uid().into(),
-        meta.gid().into(),
-        meta.size(),
-    ];
-    let times =
-        [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec(), meta.atime(), meta.atime_nsec()];
-    stats.insert(path.to_path_buf(), (numbers, times, path.read_link().ok()));
 }
 
 impl Drop for Yard {

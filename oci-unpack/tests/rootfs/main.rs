@@ -20,6 +20,8 @@ mod names;
 mod overlay;
 mod owners;
 mod policies;
+mod race;
+mod stats;
 mod streams;
 mod tree;
 mod types;
@@ -145,7 +147,7 @@ fn check(row: &Row, mode: Mode, openat2: bool) {
 /// A folder with a destination in it that is absent, and a folder beside that that must not change.
 struct Room {
     folder: tempfile::TempDir,
-    canary: String,
+    canary: stats::Stats,
     mode: Mode,
 }
 
@@ -160,8 +162,8 @@ impl Room {
         std::fs::create_dir(&canary).unwrap();
         std::fs::write(canary.join("file"), "untouched").unwrap();
         std::fs::create_dir(canary.join("folder")).unwrap();
-        let canary = tree::show(&canary, true);
-        Self { folder, canary, mode }
+        stats::stats(&canary);
+        Self { canary: stats::stats(&canary), folder, mode }
     }
 
     fn path(&self) -> &Path {
@@ -203,7 +205,7 @@ impl Room {
             std::fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.retain(|name| name != "root");
         assert_eq!(names, ["canary"], "{what}: something was left beside the destination");
-        assert_eq!(tree::show(&self.path().join("canary"), true), self.canary, "{what}: outside changed");
+        assert_eq!(stats::stats(&self.path().join("canary")), self.canary, "{what}: outside changed");
     }
 }
 
