@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use oci_digest::content::{Content, Sink, SourceExt};
 use oci_digest::{Algorithm, Descriptor, MediaType, digest_of};
+use oci_layout::fsck::{FsckOptions, Problem, Severity};
+use oci_layout::gc::GcOptions;
 use oci_layout::{ImageLayout, LayoutOptions, SyncPolicy};
 
 const ROLE: &str = "OCI_LAYOUT_TEST_ROLE";
@@ -37,6 +39,10 @@ fn in_a_role() {
     let (Ok(role), Some(path)) = (std::env::var(ROLE), std::env::var_os(PATH)) else { return };
     match role.split_once(' ').unwrap() {
         ("write", who) => write(&ImageLayout::open_or_create(path).unwrap(), who, 20),
+        ("write-many", who) => {
+            let options = LayoutOptions::default().sync(SyncPolicy::None);
+            write(&options.open_or_create(path).unwrap(), who, 50);
+        }
         ("forever", who) => {
             let layout = ImageLayout::open_or_create(path).unwrap();
             for round in 0.. {
@@ -138,11 +144,54 @@ fn processes_lose_nothing_not_even_the_creation() {
     assert!(leftovers(&path).is_empty(), "{:?}", leftovers(&path));
 }
 
-/// What is in our own folder but the lock.
+/// Sixteen processes, 50 blobs and 50 tags each, and a collector that finds garbage every time it looks, and old blobs that
+/// the writers rely on without writing them.
+#[test]
+fn a_collector_beside_sixteen_writers_loses_nothing() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("layout");
+    let layout = LayoutOptions::default().sync(SyncPolicy::None).create(&path).unwrap();
+    let put_long_ago = |text: String| {
+        let blob = layout.put(MediaType::ImageLayer, text.as_bytes()).unwrap();
+        let at = std::time::SystemTime::now() - 2 * HOUR;
+        std::fs::File::open(layout.blob_path(blob.digest()).unwrap()).unwrap().set_modified(at).unwrap();
+    };
+    (0..50).for_each(|n| put_long_ago(format!("shared {n}")));
+    let mut children: Vec<Child> = (0..16).map(|w| spawn(&format!("write-many w{w}"), &path)).collect();
+    let (mut garbage, mut removed) = (0, 0);
+    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        for n in 0..10 {
+            put_long_ago(format!("garbage {garbage} {n}"));
+        }
+        garbage += 10;
+        removed += layout.gc(&GcOptions::default().grace(HOUR)).unwrap().removed.files;
+    }
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(removed >= garbage, "{removed} of {garbage}");
+    assert_eq!(check_sound(&layout), expected(16, 50));
+    let report = layout.fsck(&FsckOptions::default()).unwrap();
+    // The manifests here have no configs, and that is all.
+    let mut damage = report.findings.iter().filter(|one| one.severity == Severity::Error);
+    assert!(damage.all(|one| one.problem == Problem::Schema), "{:#?}", report.findings);
+    // Every writer's blobs: what it put itself, and what it found.
+    let there = |text: String| {
+        let digest = digest_of(Algorithm::Sha256, text.as_bytes());
+        layout.blob(&digest).is_ok()
+    };
+    assert!((0..16).all(|w| (0..50).all(|n| there(format!("w{w} {n}")))));
+    let shared = (0..50).filter(|n| there(format!("shared {n}"))).count();
+    assert_eq!(shared, 50);
+    assert!(leftovers(&path).is_empty(), "{:?}", leftovers(&path));
+}
+
+/// What is in our own folder but the lock and the mark of what is not synced.
 fn leftovers(path: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(path.join(".oci-layout")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != "lock" && name != "partial").collect()
+    names.filter(|name| !["lock", "partial", "unsynced"].contains(&&**name)).collect()
 }
 
 #[test]
