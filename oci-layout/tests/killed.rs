@@ -72,7 +72,7 @@ fn write(layout: &ImageLayout) {
     say(format!("begin {tag} {}\n", descriptor.digest()));
     layout.publish(&descriptor, manifest.as_bytes(), &[&tag]).unwrap();
     say(format!("done {tag} {}\n", descriptor.digest()));
-    if n % 7 == 0 {
+    if n.is_multiple_of(7) {
         let tag = format!("w{}", (n + 1) % 10);
         say(format!("begin {tag} none\n"));
         layout.untag(&tag).unwrap();
