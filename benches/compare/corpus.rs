@@ -58,13 +58,14 @@ fn open(corpus: &Path, name: String) -> Result<Image, Failure> {
 }
 
 impl Image {
-    /// The one layer of an image that has one, when it is compressed by gzip.
-    pub(crate) fn only_gzip_layer(&self) -> Result<Option<PathBuf>, Failure> {
-        let [layer] = &self.manifest.layers()[..] else { return Ok(None) };
-        if !layer.media_type().to_string().ends_with("gzip") {
+    /// The layers, lowest first, when all are compressed as the last part of their media type says.
+    pub(crate) fn layers_of(&self, compression: &str) -> Result<Option<Vec<PathBuf>>, Failure> {
+        let layers = self.manifest.layers();
+        if !layers.iter().all(|layer| layer.media_type().to_string().ends_with(compression)) {
             return Ok(None);
         }
-        Ok(Some(ImageLayout::open(&self.layout)?.blob_path(layer.digest())?))
+        let layout = ImageLayout::open(&self.layout)?;
+        Ok(Some(layers.iter().map(|layer| layout.blob_path(layer.digest())).collect::<Result<_, _>>()?))
     }
 
     /// Config and layers, each once.

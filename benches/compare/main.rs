@@ -34,7 +34,7 @@ struct Arguments {
 enum Job {
     /// Registry on loopback → image layout: skopeo, and curl that hashes nothing
     Pull(Settings),
-    /// Image layout → root file system: umoci, gzip and tar, bsdtar
+    /// Image layout → root file system: umoci, gzip, igzip or zstd and tar, bsdtar, podman
     Unpack(Settings),
     /// Start to end of /bin/true in a container: crun, runc
     Run(run::Arguments),
@@ -44,7 +44,7 @@ enum Job {
 }
 
 /// How and on what is measured.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Settings {
     /// Rounds in which each tool has one turn; fewer than five are no measurement
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -55,18 +55,27 @@ struct Settings {
     /// The images of it to measure with [default: all; for run: busybox]
     #[arg(long = "image", value_name = "NAME", num_args = 1..)]
     images: Vec<String>,
-    /// Where everything is written, in a folder that is removed [default: the temporary folder]
+    /// Where everything is written, in a folder that is removed; given several times, everything is measured on each
+    /// [default: the temporary folder]
     #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    scratch: Vec<PathBuf>,
     /// The longest that one turn of one tool may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
 }
 
 impl Settings {
+    /// Measures on each of the places for what is written.
+    fn on_each_scratch(&self, measure: impl Fn(&Self) -> Result<(), Failure>) -> Result<(), Failure> {
+        if self.scratch.len() < 2 {
+            return measure(self);
+        }
+        self.scratch.iter().try_for_each(|one| measure(&Self { scratch: vec![one.clone()], ..self.clone() }))
+    }
+
     /// A folder for everything that is written; it goes with the value.
     fn scratch(&self) -> Result<tempfile::TempDir, Failure> {
-        let parent = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        let parent = self.scratch.first().cloned().unwrap_or_else(std::env::temp_dir);
         tempfile::Builder::new()
             .prefix("compare-")
             .tempdir_in(&parent)
@@ -76,8 +85,8 @@ impl Settings {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().job {
-        Job::Pull(settings) => pull::compare(&settings),
-        Job::Unpack(settings) => unpack::compare(&settings),
+        Job::Pull(settings) => settings.on_each_scratch(pull::compare),
+        Job::Unpack(settings) => settings.on_each_scratch(unpack::compare),
         Job::Run(arguments) => run::compare(&arguments),
         Job::Own(job) => job.perform(),
     };

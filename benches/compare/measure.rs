@@ -6,6 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use benches::Failure;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -15,8 +17,18 @@ const TIME: &str = "/usr/bin/time";
 /// What is shown of what a failed tool had to say.
 const COMPLAINT: u64 = 2000;
 
-/// Runs a command that must succeed; its seconds from before it was made to after it ended.
-pub(crate) fn seconds(command: &mut Command, log: &Path, timeout: Duration) -> Result<f64, Failure> {
+/// What a command took, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cost {
+    /// From before it was made to after it ended.
+    pub(crate) wall: f64,
+    /// What the processors worked for it and all it started and waited for, in its own code and in the kernel. What
+    /// else the machine does changes this little.
+    pub(crate) cpu: f64,
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn cost(command: &mut Command, log: &Path, timeout: Duration) -> Result<Cost, Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     command
         .stdin(Stdio::null())
@@ -24,15 +36,25 @@ pub(crate) fn seconds(command: &mut Command, log: &Path, timeout: Duration) -> R
         .stderr(File::create(log)?)
         // So that a timeout ends the whole of a pipe.
         .process_group(0);
+    let before = cpu_of_children()?;
     let started = Instant::now();
     let mut child = command.spawn().map_err(|e| format!("{program}: {e}"))?;
     let status = wait(&mut child, timeout);
     let elapsed = started.elapsed();
     match status? {
-        Some(status) if status.success() => Ok(elapsed.as_secs_f64()),
+        Some(status) if status.success() => {
+            Ok(Cost { wall: elapsed.as_secs_f64(), cpu: cpu_of_children()? - before })
+        }
         Some(status) => Err(format!("{program}: {status}{}", complaint(log)).into()),
         None => Err(format!("{program}: ended after {} s{}", timeout.as_secs(), complaint(log)).into()),
     }
+}
+
+/// Of all children that were waited for, and theirs. Nothing else ends meanwhile.
+fn cpu_of_children() -> io::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// The peak of resident memory of the largest process of a command, in KiB. `None` without GNU time.
@@ -45,7 +67,7 @@ pub(crate) fn peak_memory(command: &Command, log: &Path, timeout: Duration) -> R
     let note = log.with_extension("memory");
     let mut watched = Command::new(TIME);
     watched.args(["-f", "%M", "-o"]).arg(&note).arg(command.get_program()).args(command.get_args());
-    seconds(&mut watched, log, timeout)?;
+    cost(&mut watched, log, timeout)?;
     let text = std::fs::read_to_string(&note)?;
     Ok(text.lines().last().and_then(|line| line.trim().parse().ok()))
 }
@@ -95,10 +117,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let minute = Duration::from_secs(60);
-        assert!(seconds(&mut shell("exit 0"), &log, minute).unwrap() > 0.0);
-        let error = seconds(&mut shell("echo no such thing >&2; exit 3"), &log, minute).unwrap_err();
+        assert!(cost(&mut shell("exit 0"), &log, minute).unwrap().wall > 0.0);
+        let error = cost(&mut shell("echo no such thing >&2; exit 3"), &log, minute).unwrap_err();
         assert!(error.to_string().ends_with("exit status: 3: no such thing"), "{error}");
-        assert!(seconds(&mut Command::new("/no/such/tool"), &log, minute).is_err());
+        assert!(cost(&mut Command::new("/no/such/tool"), &log, minute).is_err());
     }
 
     #[test]
@@ -110,11 +132,22 @@ mod tests {
         let mut reader = File::options().read(true).custom_flags(NONBLOCK).open(&pipe).unwrap();
         let mut command = shell(r#"exec 9> "$PIPE"; sleep 600 & sleep 600"#);
         command.env("PIPE", &pipe);
-        let error = seconds(&mut command, &folder.path().join("log"), Duration::from_secs(1)).unwrap_err();
+        let error = cost(&mut command, &folder.path().join("log"), Duration::from_secs(1)).unwrap_err();
         assert!(error.to_string().contains("ended after 1 s"), "{error}");
         // The end of the pipe is seen when nobody is left who has it open.
         rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::empty()).unwrap();
         assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn the_work_of_children_of_children_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut busy = shell("(i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done) | cat");
+        let busy = cost(&mut busy, &folder.path().join("log"), Duration::from_secs(60)).unwrap();
+        let mut idle = shell("sleep 0.2");
+        let idle = cost(&mut idle, &folder.path().join("log"), Duration::from_secs(60)).unwrap();
+        assert!(busy.cpu > idle.cpu, "{busy:?} {idle:?}");
+        assert!(idle.wall > 0.2, "{idle:?}");
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl DockerRegistry {
             .args(["copy", "-q", "--insecure-policy", "--all", "--dest-tls-verify=false"])
             .arg(format!("oci:{}:{TAG}", image.layout.display()))
             .arg(format!("docker://{}", self.reference(image)));
-        measure::seconds(&mut skopeo, &self.folder.join("fill"), timeout)?;
+        measure::cost(&mut skopeo, &self.folder.join("fill"), timeout)?;
         Ok(())
     }
 

@@ -47,13 +47,16 @@ pub(crate) fn compare(arguments: &Arguments) -> Result<(), Failure> {
             .exec();
         return Err(format!("unshare: {error}").into());
     }
-    let settings = &arguments.settings;
+    arguments.settings.on_each_scratch(|settings| on_one(settings, &arguments.program))
+}
+
+fn on_one(settings: &Settings, program: &str) -> Result<(), Failure> {
     let images = corpus::images(settings, &["busybox"])?;
     let scratch = settings.scratch()?;
-    let job = format!("bundle → {} → end", arguments.program);
+    let job = format!("bundle → {program} → end");
     table::begin(&job, &machine::describe(scratch.path()), settings.runs)?;
     for image in &images {
-        let bundle = Bundle::make(image, &scratch.path().join("bundle"), &arguments.program)?;
+        let bundle = Bundle::make(image, &scratch.path().join("bundle"), program)?;
         let contenders = [ours(&bundle), peer("crun", &bundle), peer("runc", &bundle)];
         let timeout = Duration::from_secs(settings.timeout);
         let outcome = tournament::hold(&contenders, scratch.path(), settings.runs, timeout)?;

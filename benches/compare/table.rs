@@ -1,5 +1,6 @@
 use std::io::{self, Write};
 
+use crate::measure::Cost;
 use crate::statistics::{median, median_of_ratios};
 use crate::tournament::Outcome;
 
@@ -22,17 +23,25 @@ pub(crate) fn print(title: &str, outcome: &Outcome) -> io::Result<()> {
 }
 
 fn render(title: &str, outcome: &Outcome) -> String {
-    let mut text =
-        format!("| {title} | median, ms | least, ms | ÷ ours | peak, MiB |\n|---|---:|---:|---:|---:|\n");
-    let ours = outcome.standings.first().map_or(&[][..], |standing| &standing.seconds);
+    let mut text = format!(
+        "| {title} | median, ms | least, ms | ÷ ours | CPU, ms | ÷ ours | peak, MiB |\n{}\n",
+        "|---".to_owned() + &"|---:".repeat(6) + "|"
+    );
+    let column = |costs: &[Cost], of: fn(&Cost) -> f64| costs.iter().map(of).collect::<Vec<f64>>();
+    let ours = outcome.standings.first().map_or(&[][..], |standing| &standing.costs);
+    let (our_wall, our_cpu) = (column(ours, |cost| cost.wall), column(ours, |cost| cost.cpu));
     for standing in &outcome.standings {
-        let least = standing.seconds.iter().copied().min_by(f64::total_cmp);
+        let (wall, cpu) =
+            (column(&standing.costs, |cost| cost.wall), column(&standing.costs, |cost| cost.cpu));
+        let least = wall.iter().copied().min_by(f64::total_cmp);
         text += &format!(
-            "| {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
             standing.name,
-            cell(median(&standing.seconds).map(|s| s * 1e3), 1),
+            cell(median(&wall).map(|s| s * 1e3), 1),
             cell(least.map(|s| s * 1e3), 1),
-            cell(median_of_ratios(&standing.seconds, ours), 2),
+            cell(median_of_ratios(&wall, &our_wall), 2),
+            cell(median(&cpu).map(|s| s * 1e3), 1),
+            cell(median_of_ratios(&cpu, &our_cpu), 2),
             cell(standing.peak.map(|kib| kib as f64 / 1024.0), 1),
         );
     }
@@ -57,19 +66,28 @@ mod tests {
 
     #[test]
     fn a_table() {
+        let costs = |pairs: &[(f64, f64)]| pairs.iter().map(|&(wall, cpu)| Cost { wall, cpu }).collect();
         let outcome = Outcome {
             standings: vec![
-                Standing { name: "ours", seconds: vec![0.010, 0.020, 0.012], peak: Some(2048) },
-                Standing { name: "theirs", seconds: vec![0.020, 0.080, 0.036], peak: None },
+                Standing {
+                    name: "ours",
+                    costs: costs(&[(0.010, 0.004), (0.020, 0.005), (0.012, 0.004)]),
+                    peak: Some(2048),
+                },
+                Standing {
+                    name: "theirs",
+                    costs: costs(&[(0.020, 0.008), (0.080, 0.010), (0.036, 0.012)]),
+                    peak: None,
+                },
             ],
             left_out: vec!["other: is not\ninstalled".to_owned()],
         };
         assert_eq!(
             render("an image", &outcome),
-            "| an image | median, ms | least, ms | ÷ ours | peak, MiB |\n\
-             |---|---:|---:|---:|---:|\n\
-             | ours | 12.0 | 10.0 | 1.00 | 2.0 |\n\
-             | theirs | 36.0 | 20.0 | 3.00 | – |\n\n\
+            "| an image | median, ms | least, ms | ÷ ours | CPU, ms | ÷ ours | peak, MiB |\n\
+             |---|---:|---:|---:|---:|---:|---:|\n\
+             | ours | 12.0 | 10.0 | 1.00 | 4.0 | 1.00 | 2.0 |\n\
+             | theirs | 36.0 | 20.0 | 3.00 | 10.0 | 2.00 | – |\n\n\
              Left out: other: is not installed\n\n"
         );
     }

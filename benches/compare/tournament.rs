@@ -7,14 +7,14 @@ use benches::Failure;
 use oci_unpack::remove_tree;
 
 use crate::contender::{Contender, Destination};
-use crate::measure;
+use crate::measure::{self, Cost};
 
 /// What one tool needed.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub(crate) name: &'static str,
     /// By round.
-    pub(crate) seconds: Vec<f64>,
+    pub(crate) costs: Vec<Cost>,
     /// The largest process, in KiB.
     pub(crate) peak: Option<u64>,
 }
@@ -43,7 +43,7 @@ pub(crate) fn hold(
         }
         let turn = Turn { contender, scratch, timeout };
         match turn.warm_up() {
-            Ok(peak) => playing.push((turn, Standing { name: contender.name, seconds: Vec::new(), peak })),
+            Ok(peak) => playing.push((turn, Standing { name: contender.name, costs: Vec::new(), peak })),
             Err(error) if place == 0 => return Err(error),
             Err(error) => left_out.push(format!("{}: {error}", contender.name)),
         }
@@ -51,8 +51,8 @@ pub(crate) fn hold(
     for round in 0..rounds {
         let mut failed = Vec::new();
         for (place, (turn, standing)) in playing.iter_mut().enumerate() {
-            match turn.take(&round.to_string(), measure::seconds) {
-                Ok(seconds) => standing.seconds.push(seconds),
+            match turn.take(&round.to_string(), measure::cost) {
+                Ok(cost) => standing.costs.push(cost),
                 Err(error) if place == 0 => return Err(error),
                 // Its rounds would no longer be those of the others.
                 Err(error) => {
@@ -75,7 +75,7 @@ struct Turn<'t> {
 impl Turn<'_> {
     /// A turn that is not counted, and one for the peak of memory.
     fn warm_up(&self) -> Result<Option<u64>, Failure> {
-        self.take("warm", measure::seconds)?;
+        self.take("warm", measure::cost)?;
         self.take("memory", |command, log, timeout| measure::peak_memory(command, log, timeout))
     }
 
@@ -96,7 +96,7 @@ impl Turn<'_> {
         if measured.is_err()
             && let Some(undo) = &self.contender.undo
         {
-            let _ = measure::seconds(&mut undo(&destination.0), &log, self.timeout);
+            let _ = measure::cost(&mut undo(&destination.0), &log, self.timeout);
         }
         let measured = measured?;
         if self.contender.destination != Destination::Notes && is_empty(&destination.0) {
@@ -163,7 +163,7 @@ mod tests {
             Contender::new("absent", &["no-such-tool"], Destination::Notes, |_| Command::new("true")),
         ];
         let outcome = hold(&contenders, scratch.path(), 3, Duration::from_secs(60)).unwrap();
-        let names: Vec<_> = outcome.standings.iter().map(|s| (s.name, s.seconds.len())).collect();
+        let names: Vec<_> = outcome.standings.iter().map(|s| (s.name, s.costs.len())).collect();
         assert_eq!(names, [("first", 3), ("second", 3), ("third", 3)]);
         assert_eq!(outcome.left_out.len(), 4);
         assert!(outcome.left_out[3].starts_with("late, in round 1: "), "{:?}", outcome.left_out);

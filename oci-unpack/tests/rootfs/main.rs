@@ -23,6 +23,7 @@ mod policies;
 mod race;
 mod stats;
 mod streams;
+mod syscalls;
 mod tree;
 mod types;
 mod userns;
