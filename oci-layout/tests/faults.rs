@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use oci_digest::content::{Content, Location, Sink, Source, SourceExt};
 use oci_digest::{Algorithm, Descriptor, MediaType, digest_of};
+use oci_layout::fsck::{FsckOptions, Problem};
+use oci_layout::gc::GcOptions;
 use oci_layout::{Error, ImageLayout, LayoutOptions};
 use serde_json::{Value, json};
 
@@ -265,6 +267,52 @@ fn an_index_of_100_000_entries() {
     assert!(layout.untag("tag-8").unwrap());
     assert_eq!(layout.tags().unwrap().len(), COUNT);
     assert_eq!(layout.resolve("tag-7").unwrap().size(), 1);
+}
+
+#[test]
+fn an_index_of_100_mib() {
+    let scratch = tempfile::tempdir().unwrap();
+    let layout = ImageLayout::create(scratch.path().join("l")).unwrap();
+    let index = layout.path().join("index.json");
+    let filler = "x".repeat(1 << 20);
+    let entry = |n: usize| {
+        let blob = describe(MediaType::ImageManifest, n.to_string().as_bytes());
+        let mut entry = json!(blob);
+        entry["annotations"] = json!({REF_NAME: format!("tag-{n}"), "filler": filler});
+        entry
+    };
+    let entries: Vec<Value> = (0..100).map(entry).collect();
+    fs::write(&index, json!({"schemaVersion": 2, "manifests": entries}).to_string()).unwrap();
+    let before = fs::metadata(&index).unwrap();
+    assert!(before.len() > 100 << 20);
+
+    // More than is read by default: each call says so, and none changes it.
+    let too_large = |error: Error| {
+        assert!(
+            matches!(&error, Error::Limit { path, maximum, .. } if *path == index && *maximum == 64 << 20),
+            "{error}"
+        );
+    };
+    too_large(ImageLayout::open(layout.path()).unwrap_err());
+    too_large(ImageLayout::open_or_create(layout.path()).unwrap_err());
+    too_large(layout.resolve("tag-1").unwrap_err());
+    too_large(layout.tags().unwrap_err());
+    too_large(layout.untag("tag-1").unwrap_err());
+    too_large(layout.tag(&describe(MediaType::ImageManifest, b"x"), "x").unwrap_err());
+    too_large(layout.gc(&GcOptions::default()).unwrap_err());
+    let report = layout.fsck(&FsckOptions::default()).unwrap();
+    assert_eq!(report.of(Problem::Index).count(), 1);
+    let after = fs::metadata(&index).unwrap();
+    assert_eq!((before.ino(), before.len()), (after.ino(), after.len()));
+
+    // Whoever trusts it raises the limit.
+    let layout = LayoutOptions::default().max_index_bytes(200 << 20).open(layout.path()).unwrap();
+    assert_eq!(layout.resolve("tag-99").unwrap(), {
+        let mut last = describe(MediaType::ImageManifest, b"99");
+        last.set_annotations(layout.resolve("tag-99").unwrap().annotations().clone());
+        last
+    });
+    assert_eq!(layout.tags().unwrap().len(), 100);
 }
 
 #[test]
