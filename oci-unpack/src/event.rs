@@ -62,7 +62,8 @@ pub enum Warning {
     DeviceReplaced,
     /// A character device 0:0 in a layer for overlayfs, where it would hide what lower layers have; it is missing.
     DeviceIsWhiteout,
-    /// The owner could be neither set nor recorded: the id is not mapped, or the file system refused.
+    /// The owner could be neither set nor recorded: an id is not mapped, or the file system refused. Of the two ids the
+    /// one that is mapped was set.
     OwnerDropped {
         /// The user id of the image.
         uid: u32,

@@ -268,6 +268,33 @@ mod tests {
         assert!(form.parse(b"\xff").is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(uid in 0..u32::MAX, gid in 0..u32::MAX, mode in 0u32..0o10000, major in 0u32.., minor in 0u32..) {
+            for kind in [EntryKind::Directory, EntryKind::CharDevice { major, minor }, EntryKind::BlockDevice { major, minor }] {
+                let read = Form::OverrideStat.parse(&Form::OverrideStat.value(kind, uid, gid, mode).unwrap()).unwrap();
+                let kind = Some(Kind::Entry(kind));
+                assert_eq!(read, Recorded { uid: Some(uid), gid: Some(gid), mode: Some(mode), kind });
+            }
+            if let Some(value) = Form::RootlessContainers.value(EntryKind::Regular, uid, gid, mode) {
+                let read = Form::RootlessContainers.parse(&value).unwrap();
+                assert_eq!((read.uid.unwrap_or(0), read.gid.unwrap_or(0)), (uid, gid));
+            }
+        }
+
+        /// Any bytes: read or refused, and never taken for the id that the kernel takes for "unchanged".
+        #[test]
+        fn anything_may_stand_there(bytes in proptest::collection::vec(0u8.., 0..40), text in "[0-9]{0,12}:[0-9]{0,12}:[0-9]{0,6}(:[a-z]{0,7}(-[0-9]{0,11}){0,3})?") {
+            for (form, bytes) in
+                [(Form::RootlessContainers, &bytes[..]), (Form::OverrideStat, &bytes), (Form::OverrideStat, text.as_bytes())]
+            {
+                if let Ok(read) = form.parse(bytes) {
+                    assert!(read.uid != Some(u32::MAX) && read.gid != Some(u32::MAX));
+                }
+            }
+        }
+    }
+
     #[test]
     fn names() {
         assert!(Form::OverrideStat.claims(b"user.fuseoverlayfs.override_stat"));
