@@ -5,6 +5,7 @@ mod builder;
 mod differential;
 mod extensions;
 mod headers;
+mod readers;
 mod sparse;
 
 use oci_unpack::Result;
