@@ -7,6 +7,7 @@ mod peers;
 
 mod changed;
 mod collected;
+mod edited;
 mod elsewhere;
 mod interrupted;
 mod layered;

@@ -8,6 +8,7 @@ use oci_layout::edit::{ConfigEdit, ImageEdit};
 use serde_json::Value;
 
 use crate::history::{self, HistoryFlags};
+use crate::values::pair;
 
 /// Shows an image's config, or changes it
 ///
@@ -113,6 +114,12 @@ struct Members {
     #[arg(long = "manifest.annotation", alias = "annotation", value_name = "KEY=TEXT", allow_hyphen_values = true,
         value_parser = pair)]
     annotation: Vec<(String, Option<String>)>,
+    /// An annotation of the manifest's entry in the index around it, or in index.json
+    #[arg(long = "entry.annotation", value_name = "KEY=TEXT", allow_hyphen_values = true, value_parser = pair)]
+    entry_annotation: Vec<(String, Option<String>)>,
+    /// Write configs and manifests of at most so many bytes into the descriptors that name them, as "data"
+    #[arg(long, value_name = "BYTES")]
+    embed_data: Option<u64>,
     /// Any member of the config by its JSON pointer, as /config/X-Mine=[1,2]; what is no JSON is text
     #[arg(long, value_name = "POINTER=JSON", value_parser = pointer)]
     set: Vec<(String, Value)>,
@@ -171,6 +178,12 @@ impl Members {
         self.apply_platform(edit)?;
         for (key, text) in &self.annotation {
             edit.annotate(key, text.as_deref());
+        }
+        for (key, text) in &self.entry_annotation {
+            edit.annotate_entry(key, text.as_deref());
+        }
+        if let Some(bytes) = self.embed_data {
+            edit.embed_up_to(bytes);
         }
         Ok(())
     }
@@ -301,15 +314,6 @@ fn member(text: &str) -> Result<String, String> {
             let names: Vec<&str> = CLEARABLE.iter().map(|(name, _)| *name).collect();
             Err(format!("expected a JSON pointer, {MANIFEST_ANNOTATIONS}, {}", names.join(", ")))
         }
-    }
-}
-
-/// `NAME=VALUE`, or `-NAME` to remove it.
-fn pair(text: &str) -> Result<(String, Option<String>), String> {
-    match (text.split_once('='), text.strip_prefix('-')) {
-        (Some((name, value)), _) if !name.is_empty() => Ok((name.to_owned(), Some(value.to_owned()))),
-        (None, Some(name)) if !name.is_empty() => Ok((name.to_owned(), None)),
-        _ => Err("expected NAME=VALUE, or -NAME to remove it".to_owned()),
     }
 }
 

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use examples::{Failure, ImageName, Progress, print_line, printable};
+use examples::{Failure, ImageName, print_line, printable};
 use oci_digest::{CancelToken, Platform, platform};
 use oci_unpack::diff::{self, ChangeKind};
-use oci_unpack::pack::{Owners, PackOptions};
-use oci_unpack::{Ownership, UnpackOptions};
+use oci_unpack::pack::PackOptions;
 use serde_json::json;
 
 use crate::bundle;
 use crate::state::State;
+use crate::tree::{self, Trees};
 
 /// Shows what changed in a bundle since it was unpacked, or between two images
 ///
@@ -68,39 +68,17 @@ impl Diff {
         }
     }
 
-    /// Unpacks both, with the owners: set by root, recorded by others.
     fn between(&self, old: &ImageName, new: &ImageName, cancel: &CancelToken) -> Result<diff::Diff, Failure> {
-        let (ownership, owners) = if rustix::process::geteuid().is_root() {
-            (Ownership::Auto, Owners::Keep)
-        } else {
-            (Ownership::OverrideStat, Owners::OverrideStat)
-        };
-        let scratch = tempfile::tempdir()?;
-        let progress = Progress::new(false);
-        let mut folders = Vec::new();
-        for (image, folder) in [(old, "old"), (new, "new")] {
+        let scratch = Trees::new()?;
+        let unpacked = |image: &ImageName, folder: &str| {
             let layout = image.open()?;
             let found = image.find(&layout, self.platform.as_ref())?;
-            let folder = scratch.path().join(folder);
-            let (told, place) = (progress.clone(), image.to_string());
-            let options =
-                UnpackOptions::default().ownership(ownership).cancel(cancel.clone()).observer(move |event| {
-                    if let oci_unpack::Event::Warning { path, warning, .. } = event {
-                        told.warn(&format!("{place}: {path}"), &warning.to_string());
-                    }
-                });
-            oci_unpack::unpack(&layout, found.manifest.view(), found.config.view(), &folder, &options)
-                .map_err(|e| Failure::during(format!("unpacking {image}"), e))?;
-            folders.push(folder);
-        }
-        let options = PackOptions::default().owners(owners);
-        let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
-        let changes =
-            diff::trees(&old, &new, &options).map_err(|e| Failure::during("comparing the trees", e));
-        for folder in folders {
-            // An image may hold folders that not even their owner can enter.
-            let _ = oci_unpack::remove_tree(&folder);
-        }
-        changes
+            let folder = scratch.folder(folder);
+            tree::unpack(&layout, &found, None, &folder, &image.to_string(), cancel)?;
+            Ok::<_, Failure>(folder)
+        };
+        let (old, new) = (unpacked(old, "old")?, unpacked(new, "new")?);
+        let options = PackOptions::default().owners(tree::owners());
+        diff::trees(&old, &new, &options).map_err(|e| Failure::during("comparing the trees", e))
     }
 }

@@ -2,22 +2,28 @@
 #![forbid(unsafe_code)]
 
 mod append;
+mod artifact;
 mod bundle;
 mod config;
 mod diff;
 mod fsck;
 mod gc;
 mod history;
+mod index;
 mod layer;
 mod ls;
 mod mounted;
 mod new;
+mod rebase;
 mod repack;
+mod squash;
 mod stat;
 mod state;
 mod tag;
 mod tell;
+mod tree;
 mod unpack;
+mod values;
 
 use std::process::ExitCode;
 
@@ -46,6 +52,11 @@ enum Command {
     Diff(diff::Diff),
     Append(append::Append),
     Config(Box<config::Config>),
+    Squash(squash::Squash),
+    Rebase(rebase::Rebase),
+    Index(index::Index),
+    Artifact(artifact::Artifact),
+    Referrers(artifact::Referrers),
     New(new::New),
     Ls(ls::Ls),
     Stat(stat::Stat),
@@ -62,6 +73,11 @@ fn main() -> ExitCode {
         Command::Diff(command) => command.go(),
         Command::Append(command) => command.go(),
         Command::Config(command) => command.go(),
+        Command::Squash(command) => command.go(),
+        Command::Rebase(command) => command.go(),
+        Command::Index(command) => command.go(),
+        Command::Artifact(command) => command.go(),
+        Command::Referrers(command) => command.go(),
         Command::New(command) => command.go(),
         Command::Ls(command) => command.go(),
         Command::Stat(command) => command.go(),
