@@ -126,9 +126,9 @@ fn what_others_write() {
 }
 
 /// A name for what it shows, and the bytes.
-type Case = (&'static str, Vec<u8>);
+pub(crate) type Case = (&'static str, Vec<u8>);
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let base256 = |value: i128, len: usize| {
         let mut bytes = value.to_be_bytes()[16 - len..].to_vec();
         bytes[0] |= 0x80;
@@ -296,7 +296,7 @@ fn check(cases: &[&str], found: Vec<Difference>) {
 }
 
 /// The differences that are accepted: case, reader, and why ours is what it is.
-const ACCEPTED: &[(&str, &str, &str)] = &[
+pub(crate) const ACCEPTED: &[(&str, &str, &str)] = &[
     // What one of the others cannot read, or reads against its specification.
     ("GNU tar, posix, sparse 1.0", "tar (crate)", SPARSE),
     ("GNU tar, posix, sparse 0.0", "tar (crate)", SPARSE),

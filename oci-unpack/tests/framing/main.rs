@@ -5,6 +5,7 @@ mod builder;
 mod differential;
 mod extensions;
 mod headers;
+mod mutated;
 mod readers;
 mod sparse;
 
