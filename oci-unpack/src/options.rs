@@ -26,7 +26,8 @@ pub enum Ownership {
     RootlessContainers,
     /// Everything belongs to the caller, and owner, mode and kind are recorded in the extended attribute
     /// `user.containers.override_stat`, as containers/storage and fuse-overlayfs read it. Devices and pipes become
-    /// empty files that stand for them. On the disk nobody gains by the modes: suid, sgid and sticky are only
+    /// empty files that stand for them. Every file and directory has a record, without which fuse-overlayfs would not
+    /// show it; what it makes of devices and pipes depends on its version. On the disk nobody gains by the modes: suid, sgid and sticky are only
     /// recorded, and the caller can read and write everything. Links have no such attribute, and lose an owner that
     /// is not 0:0 with a warning. [`pack::Owners::OverrideStat`](crate::pack::Owners::OverrideStat) is the way back.
     OverrideStat,

@@ -59,6 +59,30 @@ fn what_was_unpacked_is_what_is_there() {
     }
 }
 
+/// Zeros that were not written are zeros.
+#[test]
+fn holes_are_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let [source, tree, moved] = ["source", "tree", "moved"].map(|name| dir.path().join(name));
+    fs::create_dir(&source).unwrap();
+    for (name, len) in [("zeros", 1 << 20), ("short", 4097), ("mixed", 300_000)] {
+        let file = File::create(source.join(name)).unwrap();
+        file.set_len(len).unwrap();
+        if name == "mixed" {
+            file.write_all_at(b"x", 270_000).unwrap();
+        }
+    }
+    let layer = pack(&source, Vec::new(), &exact()).unwrap().0;
+    fs::create_dir(&tree).unwrap();
+    let mut rootfs = Rootfs::open(&tree, &UnpackOptions::default().snapshot(true).holes(true)).unwrap();
+    rootfs.apply(&layer[..]).unwrap();
+    let before = snapshot(rootfs.finish().unwrap());
+    copy(&tree, &moved);
+    assert_eq!(list(&diff::since(&before, &moved, &exact()).unwrap()), [""; 0]);
+    File::options().write(true).open(tree.join("zeros")).unwrap().write_all_at(b"x", 5000).unwrap();
+    assert_eq!(list(&diff::since(&before, &tree, &exact()).unwrap()).len(), 1);
+}
+
 #[test]
 fn none_unless_asked_for() {
     let dir = tempfile::tempdir().unwrap();
