@@ -118,7 +118,7 @@ fn indexes_are_made_and_changed() {
 
     scratch.prints(&["index", "annotate", "images:multi", "a=b", "c=d"]);
     scratch.prints(&["index", "annotate", "images:multi", "e=f", "--platform", "linux/arm64"]);
-    scratch.prints(&["index", "annotate", "images:multi", "-c"]);
+    scratch.prints(&["index", "annotate", "images:multi", "--remove=c"]);
     let index = document(&scratch, "multi");
     assert_eq!(index["annotations"], json!({"a": "b"}));
     assert_eq!(index["manifests"][1]["annotations"], json!({"e": "f"}));

@@ -40,13 +40,16 @@ enum Action {
         #[command(flatten)]
         entries: Entries,
     },
-    /// Set annotations of the index or, with --digest or --platform, of entries; "-KEY" removes one
+    /// Set annotations of the index or, with --digest or --platform, of entries
     Annotate {
         /// The index: LAYOUT[:TAG]
         index: ImageName,
-        /// KEY=TEXT, or -KEY
-        #[arg(required = true, allow_hyphen_values = true, value_parser = pair)]
+        /// KEY=TEXT
+        #[arg(required_unless_present = "remove", value_parser = pair)]
         annotations: Vec<(String, Option<String>)>,
+        /// An annotation to remove
+        #[arg(long, value_name = "KEY")]
+        remove: Vec<String>,
         #[command(flatten)]
         entries: Entries,
     },
@@ -86,7 +89,8 @@ impl Index {
                 }
                 edit.commit(&layout, &[index.tag()?])?;
             }
-            Action::Annotate { index, annotations, entries } => {
+            Action::Annotate { index, mut annotations, remove, entries } => {
+                annotations.extend(remove.into_iter().map(|key| (key, None)));
                 let layout = index.open()?;
                 let mut edit = IndexEdit::open(&layout, index.name_or_latest())?;
                 let chosen = entries.of(&edit, &index)?;
@@ -140,7 +144,10 @@ fn add(
 ) -> Result<(), Failure> {
     for image in images {
         let name = ImageName { layout: index.layout.clone(), name: Some(image.clone()) };
-        edit.add_image(&name.find(layout, None)?)?;
+        let mut found = name.find(layout, None)?;
+        // What index.json says of it, its tag among that, is not the image's.
+        found.descriptor.set_annotations(None);
+        edit.add_image(&found)?;
     }
     edit.commit(layout, &[index.tag()?])?;
     Ok(())
