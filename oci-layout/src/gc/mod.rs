@@ -36,7 +36,8 @@ impl ImageLayout {
     /// It may run beside any number of writers that use this crate. The lock is held exclusively for some hundred
     /// blobs at a time, index.json is looked at again each time, and what a writer puts or finds present is spared for
     /// [`grace`](GcOptions::grace) from then on. For programs that do not take the lock the grace age is all there
-    /// is, and what they rely on without writing it is not seen.
+    /// is, and what they rely on without writing it is not seen. The same holds for users who share a layout: only the
+    /// owner of a blob, and root, can renew its age.
     ///
     /// # Errors
     /// A manifest or index that is reachable and damaged, as the error of reading it: nothing is removed then, because

@@ -224,4 +224,60 @@ mod tests {
             assert!(entries(text.as_bytes(), &mut |_, _| {}).is_err(), "{text}");
         }
     }
+
+    /// Of any index that has entries with members, in any form, the scan gives what the parser gives; of half of one,
+    /// nothing.
+    #[test]
+    fn any_index_is_scanned_as_it_is_parsed() {
+        let mut state = 1_u64;
+        let mut below = |n: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 16) % n
+        };
+        let path = std::path::Path::new("index.json");
+        for _ in 0..500 {
+            let mut index = serde_json::Map::new();
+            for _ in 0..below(3) {
+                index.insert(text(&mut below), value(&mut below, 0));
+            }
+            let entries_of: Vec<Value> = (0..below(5))
+                .map(|_| {
+                    let mut entry = serde_json::Map::new();
+                    entry.insert("{[".to_owned(), value(&mut below, 0));
+                    (0..below(4)).for_each(|_| drop(entry.insert(text(&mut below), value(&mut below, 0))));
+                    Value::Object(entry)
+                })
+                .collect();
+            index.insert("manifests".to_owned(), Value::Array(entries_of));
+            let index = Value::Object(index);
+            let json = if below(2) == 0 { index.to_string() } else { format!("{index:#}") };
+            let parsed = Document::parse(json.as_bytes(), path).unwrap();
+            let mut scanned: Vec<Value> = Vec::new();
+            // Names with escapes at the top are for the whole parser.
+            if entries(json.as_bytes(), &mut |_, entry| scanned.push(first(entry).unwrap())).is_ok() {
+                assert_eq!(scanned, parsed.entries(path).unwrap(), "{json}");
+            } else {
+                assert!(json.contains('\\'), "{json}");
+            }
+            let half = json.as_bytes().get(..usize::try_from(below(json.len() as u64)).unwrap()).unwrap();
+            assert!(entries(half, &mut |_, _| panic!("half of {json}")).is_err());
+        }
+    }
+
+    fn text(below: &mut impl FnMut(u64) -> u64) -> String {
+        const PIECES: [&str; 9] = ["a", "{", "}", "[", "],", "\"", "\\", "é", "manifests"];
+        (0..below(4)).map(|_| PIECES[usize::try_from(below(9)).unwrap()]).collect()
+    }
+
+    fn value(below: &mut impl FnMut(u64) -> u64, depth: u32) -> Value {
+        match below(if depth < 3 { 6 } else { 4 }) {
+            0 => Value::Null,
+            1 => Value::from(below(1000)),
+            2 | 3 => Value::String(text(below)),
+            4 => (0..below(3)).map(|_| value(below, depth + 1)).collect(),
+            _ => Value::Object((0..below(3)).map(|_| (text(below), value(below, depth + 1))).collect()),
+        }
+    }
 }
