@@ -144,3 +144,53 @@ fn strict_makes_errors_of_warnings() {
         "\"a\": not a directory but has entries below it: replaced by one",
     );
 }
+
+#[test]
+fn a_layout_that_cannot_be_written() {
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    fs::create_dir(scratch.path("more")).unwrap();
+    let script = r#"
+        set -e
+        if [ "$(id -u)" = 0 ]; then mount --bind images images; mount -o remount,bind,ro images
+        else chmod -R a-w images; fi
+        "$0" unpack images:v1 bundle
+        "$0" stat images:v1 >/dev/null
+        "$0" ls images
+        for command in "tag images:v1 v2" "untag images:v1" "append images:v1 more" "config images:v1 --author me" \
+            "new images:v3" "gc images --grace=0" "repack images:v4 bundle"; do
+            "$0" $command && echo "$command succeeded"
+        done || true
+        [ "$(id -u)" = 0 ] || chmod -R u+w images
+    "#;
+    let before = scratch.everything().into_keys().collect::<Vec<_>>();
+    let mut command = std::process::Command::new("sh");
+    if rustix::process::geteuid().is_root() {
+        command = std::process::Command::new("unshare");
+        command.args(["-m", "sh"]);
+    }
+    let program = env!("CARGO_BIN_EXE_oci-image");
+    let output = command.args(["-c", script, program]).current_dir(scratch.path("")).output().unwrap();
+    let (out, err) = (crate::scratch::text(&output.stdout), crate::scratch::text(&output.stderr));
+    // Nothing to collect is no failure; an unchanged bundle needs a tag all the same.
+    assert!(out.starts_with("v1\n"), "{out}{err}");
+    assert_eq!(out.lines().filter(|line| line.ends_with("succeeded")).count(), 0, "{out}{err}");
+    assert!(err.lines().all(|line| line.starts_with("error: ") || line.starts_with("caused by: ")), "{err}");
+    assert_eq!(err.lines().filter(|line| line.starts_with("error: ")).count(), 7, "{out}{err}");
+    let bundle = scratch.path("bundle");
+    let left: Vec<_> = scratch.everything().into_keys().filter(|path| !path.starts_with(&bundle)).collect();
+    assert_eq!(left, before);
+    assert_eq!(scratch.prints(&["ls", "images"]), "v1\n");
+}
+
+#[test]
+fn a_destination_without_a_folder() {
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    scratch.fails(
+        &["unpack", "images:v1", "absent/bundle"],
+        "making a folder beside absent/bundle",
+        "No such file",
+    );
+    scratch.fails(&["unpack", "images:v1", "/"], "destination /: it is not empty", "");
+}

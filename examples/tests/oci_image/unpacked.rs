@@ -123,3 +123,28 @@ fn the_platform_chooses_of_an_index() {
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(text(&output.stderr).contains("linux/riscv64"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_bundle_does_not_depend_on_the_umask() {
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    let mut shell = std::process::Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_oci-image");
+    let script = r#"umask 0777; "$0" unpack images:v1 bundle && "$0" unpack --overlay images:v1 layers"#;
+    let output = shell.args(["-c", script, program]).current_dir(scratch.path("")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mode = |name: &str| fs::metadata(scratch.path(name)).unwrap().mode() & 0o7777;
+    for (name, expected) in [
+        ("bundle", 0o755),
+        ("bundle/config.json", 0o644),
+        ("bundle/oci-image.state", 0o644),
+        ("bundle/rootfs", 0o755),
+        ("bundle/rootfs/opt", 0o750),
+        ("layers", 0o755),
+        ("layers/layers", 0o755),
+        ("layers/rootfs", 0o755),
+        ("layers/layers/1/opt", 0o750),
+    ] {
+        assert_eq!(mode(name), expected, "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! A bundle: `rootfs/`, `config.json`, and `oci-image.state`, which says what it was made of.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use examples::{Failure, Progress, Staged};
@@ -91,7 +92,9 @@ fn write_config(
     let path = bundle.join("config.json");
     let mut text = serde_json::to_vec_pretty(&spec)?;
     text.push(b'\n');
-    fs::write(&path, text).map_err(|e| Failure::during(format!("writing {}", path.display()), e))
+    fs::write(&path, text)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
+        .map_err(|e| Failure::during(format!("writing {}", path.display()), e))
 }
 
 fn has_no_command(image: &Image) -> bool {

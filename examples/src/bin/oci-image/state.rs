@@ -1,7 +1,8 @@
 //! `oci-image.state`: what a bundle was made of, for `repack` and `diff`.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use examples::Failure;
@@ -80,6 +81,8 @@ impl State {
         let mut header = serde_json::to_vec(self)?;
         header.push(b'\n');
         file.write_all(&header).and_then(|()| file.write_all(snapshot)).map_err(doing)?;
+        // Whatever the umask is; a temporary file is its owner's alone.
+        file.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(doing)?;
         file.persist(&path).map_err(|e| doing(e.error))?;
         Ok(())
     }

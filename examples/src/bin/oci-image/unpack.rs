@@ -19,7 +19,7 @@ use crate::tell;
 
 /// Unpacks an image into a bundle: a root file system and a runtime's config.json
 ///
-/// The bundle holds rootfs/, config.json, which "ocirun run" and other runtimes take, and oci-image.state, which "repack"
+/// The bundle holds rootfs/, config.json, which runtimes as runc and crun take, and oci-image.state, which "repack"
 /// and "diff" need. BUNDLE must be absent or an empty folder; it is made beside itself and renamed when every digest was
 /// right.
 ///
