@@ -212,3 +212,26 @@ fn what_umoci_makes_is_the_same_tree_to_us() {
     umoci(&["raw", "unpack", "--image", &image(&scratch, "v6"), &at("last")]);
     assert_same("on", &scratch.path("bundle/rootfs"), &scratch.path("last"), LEAVE);
 }
+
+#[test]
+fn a_bundle_runs_with_runc() {
+    need_root!("a_bundle_runs_with_runc");
+    let corpus = need_corpus!("a_bundle_runs_with_runc");
+    need_tools!("a_bundle_runs_with_runc", "runc");
+    let scratch = Scratch::new();
+    scratch.prints(&["unpack", corpus.join("busybox").to_str().unwrap(), "bundle"]);
+    let config = scratch.path("bundle/config.json");
+    let mut spec = json_of(&config);
+    spec["process"]["args"] = json!(["cat", "/etc/hostname-of-the-bundle"]);
+    fs::write(config, spec.to_string()).unwrap();
+    fs::write(scratch.path("bundle/rootfs/etc/hostname-of-the-bundle"), "here\n").unwrap();
+    let output = peers::run(
+        Command::new("timeout")
+            .args(["60", "unshare", "-m", "runc", "--root"])
+            .arg(scratch.path("runc"))
+            .args(["run", "--bundle"])
+            .arg(scratch.path("bundle"))
+            .arg(format!("oci-image-test-{}", std::process::id())),
+    );
+    assert_eq!(output.stdout, b"here\n");
+}
