@@ -96,6 +96,9 @@ fn zstd() {
     let frames = [skippable.clone(), zstd(one), skippable.clone(), zstd(two), skippable].concat();
     accepted("frames, and frames to be skipped", &image(ZSTD, frames), 0);
     refused("garbage behind it", &image(ZSTD, [zstd(&layer), b"garbage".to_vec()].concat()), "zstd");
+    // The format has frames to be skipped for this; zeros are none.
+    refused("zeros behind it", &image(ZSTD, [zstd(&layer), vec![0; 512]].concat()), "zstd");
+    refused("a cut frame", &image(ZSTD, zstd(&layer)[..zstd(&layer).len() - 1].to_vec()), "cut");
 }
 
 /// The limit of windows, met and exceeded.
