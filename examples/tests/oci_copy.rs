@@ -214,6 +214,28 @@ fn an_index_goes_whole_where_there_is_room_for_it() {
 }
 
 #[test]
+fn layouts_share_their_blobs_as_those_of_skopeo_do() {
+    need_tools!("layouts_share_their_blobs_as_those_of_skopeo_do", "skopeo");
+    let folder = peers::scratch();
+    let at = folder.path();
+    layout(at);
+    let expected = essence(&at.join("layout"), "small");
+    let plain = ["--platform", "linux/amd64"];
+    let to = ["--dest-shared-blob-dir", "blobs"];
+    let from = ["--src-shared-blob-dir", "blobs"];
+    ok(at, &[&["copy"][..], &plain, &to, &["oci:layout:small", "oci:ours:x"]].concat());
+    skopeo(at, &[&AMD64[..], &["copy", "-q"], &to, &["oci:layout:small", "oci:theirs:x"]].concat());
+    skopeo(at, &[&AMD64[..], &["copy", "-q"], &from, &["oci:ours:x", "oci:back:ours"]].concat());
+    ok(at, &[&["copy"][..], &plain, &from, &["oci:theirs:x", "oci:back:theirs"]].concat());
+    for tag in ["ours", "theirs"] {
+        assert_eq!(essence(&at.join("back"), tag), expected, "{tag}");
+    }
+    assert_eq!(std::fs::read_dir(at.join("ours/blobs")).unwrap().count(), 0);
+    let shown = ok(at, &["inspect", "--config", "--shared-blob-dir", "blobs", "oci:ours:x"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["config"]["Labels"]["a"], "b");
+}
+
+#[test]
 fn umoci_reads_what_came_through_archives() {
     need_tools!("umoci_reads_what_came_through_archives", "umoci");
     let folder = peers::scratch();

@@ -69,7 +69,10 @@ impl ImageLayout {
     }
 
     pub(crate) fn open_with(path: &Path, options: LayoutOptions) -> Result<Self> {
-        let root = Root::open(path)?;
+        let mut root = Root::open(path)?;
+        if let Some(blobs) = &options.shared_blobs {
+            root.share(blobs)?;
+        }
         if !read_version(&root)? {
             let reason = match root.read(INDEX, options.max_index_bytes) {
                 Ok(Some(_)) => "there is an index.json, but no oci-layout file",
@@ -102,6 +105,9 @@ impl ImageLayout {
         // The usual case needs no lock and no right to write.
         let version = path.join(VERSION_FILE);
         if version.symlink_metadata().is_ok() {
+            if let Some(blobs) = &options.shared_blobs {
+                create_folders(blobs, options.sync.syncs())?;
+            }
             return Self::open_with(path, options);
         }
         Ok(Self::complete(path, options)?.0)
@@ -110,7 +116,10 @@ impl ImageLayout {
     /// Makes the folder a layout; tells whether it was not one before.
     fn complete(path: &Path, options: LayoutOptions) -> Result<(Self, bool)> {
         create_folders(path, options.sync.syncs())?;
-        let root = Root::open(path)?;
+        if let Some(blobs) = &options.shared_blobs {
+            create_folders(blobs, options.sync.syncs())?;
+        }
+        let mut root = Root::open(path)?;
         if read_version(&root)? {
             return Ok((Self::open_with(path, options)?, false));
         }
@@ -139,6 +148,9 @@ impl ImageLayout {
         // Last, because it is what makes the folder a layout for everybody else.
         let version = format!(r#"{{"imageLayoutVersion":"{VERSION}"}}"#);
         root.replace(VERSION_FILE, version.as_bytes(), sync, || Ok(true))?;
+        if let Some(blobs) = &options.shared_blobs {
+            root.share(blobs)?;
+        }
         Ok((Self { root, options }, true))
     }
 }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_digest::Algorithm;
 
@@ -57,6 +57,10 @@ pub struct LayoutOptions {
     /// Whether [`adopt`](oci_digest::content::Sink::adopt) may share a verified file by a hard link where the file
     /// system has no reflinks. Who can write the original can then change the blob. Default: no.
     pub hard_links: bool,
+    /// A folder that keeps the blobs of this layout and of others, instead of the layout's own: below it are the folders
+    /// `sha256` and so on. skopeo calls it `--shared-blob-dir`. Garbage collection then has to be
+    /// [told of all layouts](crate::gc::GcOptions::sharing). Default: none.
+    pub shared_blobs: Option<PathBuf>,
 }
 
 impl Default for LayoutOptions {
@@ -69,6 +73,7 @@ impl Default for LayoutOptions {
             max_depth: 8,
             max_walk: 1 << 16,
             hard_links: false,
+            shared_blobs: None,
         }
     }
 }
@@ -120,6 +125,13 @@ impl LayoutOptions {
     #[must_use]
     pub fn hard_links(mut self, allowed: bool) -> Self {
         self.hard_links = allowed;
+        self
+    }
+
+    /// Sets [`shared_blobs`](Self::shared_blobs).
+    #[must_use]
+    pub fn shared_blobs(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.shared_blobs = Some(folder.into());
         self
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::layout::BLOBS;
 use crate::{Error, Result};
 
 /// Our own folder inside the layout: the lock, temporary and partial files. Other tools leave it alone.
@@ -19,6 +20,8 @@ pub(crate) const WORK: &str = ".oci-layout";
 pub(crate) struct Root {
     fd: OwnedFd,
     path: PathBuf,
+    /// Where the blobs are, when that is not in this folder.
+    shared: Option<Box<Self>>,
 }
 
 impl Root {
@@ -27,7 +30,7 @@ impl Root {
         // Absolute, so that paths handed out stay true when the process changes its directory.
         let path = std::path::absolute(path).map_err(Error::io("resolve", path))?;
         match fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Ok(Self { fd, path }),
+            Ok(fd) => Ok(Self { fd, path, shared: None }),
             Err(Errno::NOTDIR) => Err(Error::NotALayout { path, reason: "not a folder".to_owned() }),
             Err(Errno::NOENT) => Err(Error::NotALayout { path, reason: "no such folder".to_owned() }),
             Err(errno) => Err(Error::io("open", &path)(errno)),
@@ -38,17 +41,49 @@ impl Root {
         &self.path
     }
 
+    /// Takes the blobs from another folder, which has the algorithms' folders in it.
+    pub(crate) fn share(&mut self, blobs: &Path) -> Result<()> {
+        self.shared = Some(Box::new(Self::open(blobs)?));
+        Ok(())
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// The folder in whose work folder blobs are staged: a file gets a name in its own file system only.
+    pub(crate) fn staging(&self) -> &Self {
+        self.shared.as_deref().unwrap_or(self)
+    }
+
+    /// Where the algorithms' folders are.
+    pub(crate) fn blobs_path(&self) -> PathBuf {
+        self.shared.as_ref().map_or_else(|| self.path.join(BLOBS), |shared| shared.path.clone())
+    }
+
+    /// The folder that the names of blobs are looked up in, and the rest of the names.
+    fn start<'n>(&self, names: &'n [&'n str]) -> (&Self, &'n [&'n str]) {
+        match (&self.shared, names) {
+            (Some(shared), [BLOBS, rest @ ..]) => (shared, rest),
+            _ => (self, names),
+        }
+    }
+
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
     /// A folder below the root, `None` when it is not there.
     pub(crate) fn folder(&self, names: &[&str]) -> Result<Option<OwnedFd>> {
-        let mut path = self.path.clone();
+        let (start, names) = self.start(names);
+        let mut path = start.path.clone();
         let mut folder: Option<OwnedFd> = None;
+        if names.is_empty() {
+            return start.fd.try_clone().map(Some).map_err(Error::io("open", &path));
+        }
         for name in names {
             path.push(name);
-            let parent = folder.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let parent = folder.as_ref().map_or(start.fd.as_fd(), AsFd::as_fd);
             folder = Some(match open_folder(parent, name) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => return Ok(None),
@@ -60,11 +95,12 @@ impl Root {
 
     /// A folder below the root, created when it is not there.
     pub(crate) fn make_folder(&self, names: &[&str]) -> Result<OwnedFd> {
-        let mut path = self.path.clone();
+        let (start, names) = self.start(names);
+        let mut path = start.path.clone();
         let mut folder: Option<OwnedFd> = None;
         for name in names {
             path.push(name);
-            let parent = folder.as_ref().map_or(self.fd.as_fd(), AsFd::as_fd);
+            let parent = folder.as_ref().map_or(start.fd.as_fd(), AsFd::as_fd);
             let opened = match open_folder(parent, name) {
                 Err(Errno::NOENT) => match fs::mkdirat(parent, *name, Mode::from_raw_mode(0o777)) {
                     Ok(()) | Err(Errno::EXIST) => open_folder(parent, name),
@@ -74,7 +110,7 @@ impl Root {
             };
             folder = Some(opened.map_err(|errno| not_a_folder(errno, &path))?);
         }
-        folder.map_or_else(|| self.fd.try_clone().map_err(Error::io("open", &self.path)), Ok)
+        folder.map_or_else(|| start.fd.try_clone().map_err(Error::io("open", &start.path)), Ok)
     }
 
     /// Opens a plain file in a folder of this layout for reading, with its size. `None` when it is not there.

@@ -17,8 +17,9 @@ const UNSYNCED: &str = "unsynced";
 impl ImageLayout {
     /// Notes that a blob is about to get its name without being on the disk. The caller holds the lock, shared.
     pub(super) fn mark_unsynced(&self) -> Result<()> {
-        let path = self.path().join(WORK).join(UNSYNCED);
-        let work = self.root.make_folder(&[WORK])?;
+        // Beside shared blobs, for all layouts that may come to name them.
+        let path = self.root.staging().path().join(WORK).join(UNSYNCED);
+        let work = self.root.staging().make_folder(&[WORK])?;
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match fs::openat(&work, UNSYNCED, flags, Mode::from_raw_mode(0o666)) {
             // Whoever made it, and whatever it is: it is there.
@@ -30,9 +31,9 @@ impl ImageLayout {
     /// Forces blobs and their names to the disk, whoever wrote them. The caller holds the lock, exclusively, and edits
     /// index.json next.
     pub(crate) fn sync_blobs(&self) -> Result<()> {
-        let path = self.path().join(BLOBS);
+        let path = self.root.blobs_path();
         let Some(blobs) = self.root.folder(&[BLOBS])? else { return Ok(()) };
-        let work = self.root.folder(&[WORK])?;
+        let work = self.root.staging().folder(&[WORK])?;
         let is_unsynced =
             work.as_ref().is_some_and(|work| fs::statat(work, UNSYNCED, AtFlags::SYMLINK_NOFOLLOW).is_ok());
         let mut devices = Vec::new();
@@ -56,7 +57,8 @@ impl ImageLayout {
         }
         // The algorithms' folders themselves.
         sync(&blobs, &path)?;
-        if let Some(work) = work.filter(|_| is_unsynced) {
+        // Not for a shared folder: another layout's writers do not take our lock.
+        if let Some(work) = work.filter(|_| is_unsynced && !self.root.is_shared()) {
             // If it stays, the next edit syncs once more.
             let _ = fs::unlinkat(&work, UNSYNCED, AtFlags::empty());
         }

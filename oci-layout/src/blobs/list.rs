@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::BlobName;
 use crate::layout::BLOBS;
+use crate::root::WORK;
 use crate::{Error, ImageLayout, Result};
 
 /// A plain file in a blob folder, under the name of a digest.
@@ -33,11 +34,13 @@ impl ImageLayout {
     pub(crate) fn list_blobs(&self) -> Result<Listing> {
         let mut listing = Listing::default();
         let Some(blobs) = self.root.folder(&[BLOBS])? else { return Ok(listing) };
-        let folder_path = self.path().join(BLOBS);
+        let folder_path = self.root.blobs_path();
         let known =
             |name: &CStr| Algorithm::ALL.into_iter().find(|a| a.as_str().as_bytes() == name.to_bytes());
         for_each(blobs.as_fd(), &folder_path, |name| {
-            if known(name).is_none() {
+            // A shared folder has our work folder in it.
+            let is_ours = self.root.is_shared() && name.to_bytes() == WORK.as_bytes();
+            if known(name).is_none() && !is_ours {
                 listing.unknown.push(format!("{BLOBS}/{}", name.to_string_lossy()));
             }
             Ok(())

@@ -51,7 +51,7 @@ impl<'d> BlobName<'d> {
     }
 
     pub(crate) fn path(&self, root: &Root) -> PathBuf {
-        root.path().join(BLOBS).join(self.algorithm.as_str()).join(self.encoded)
+        root.blobs_path().join(self.algorithm.as_str()).join(self.encoded)
     }
 }
 

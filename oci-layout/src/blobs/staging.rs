@@ -31,8 +31,8 @@ pub(super) struct Staging {
 impl Staging {
     /// A new empty file.
     pub(super) fn new(layout: &ImageLayout) -> Result<Self> {
-        let work = layout.root.make_folder(&[WORK])?;
-        let path = layout.root.path().join(WORK);
+        let work = layout.root.staging().make_folder(&[WORK])?;
+        let path = layout.root.staging().path().join(WORK);
         match Self::unnamed(&work, &path)? {
             Some(staging) => Ok(staging),
             None => Self::named(work, &path),
@@ -64,10 +64,10 @@ impl Staging {
     /// The partial file of a digest, which may hold the first bytes of its content. `None`: somebody else is
     /// writing it.
     pub(super) fn partial(layout: &ImageLayout, digest: &Digest) -> Result<Option<Self>> {
-        let folder = layout.root.make_folder(&[WORK, PARTIAL])?;
+        let folder = layout.root.staging().make_folder(&[WORK, PARTIAL])?;
         let blob = BlobName::of(digest)?;
         let name = format!("{}-{}", blob.algorithm, blob.encoded);
-        let path = layout.root.path().join(WORK).join(PARTIAL).join(&name);
+        let path = layout.root.staging().path().join(WORK).join(PARTIAL).join(&name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         loop {
             let fd = match fs::openat(&folder, &*name, flags, Mode::from_raw_mode(0o600)) {
@@ -171,7 +171,7 @@ fn link_unnamed(layout: &ImageLayout, file: &File, folder: &OwnedFd, blob: &Blob
         Err(Errno::EXIST) => {}
         Err(errno) => return Err(Error::io("create", &path)(errno)),
     }
-    let work = layout.root.make_folder(&[WORK])?;
+    let work = layout.root.staging().make_folder(&[WORK])?;
     let name = temporary_name();
     link(&work, &name).map_err(Error::io("create", &path))?;
     fs::renameat(&work, &*name, folder, blob.encoded).map_err(|errno| {

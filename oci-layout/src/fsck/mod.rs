@@ -89,6 +89,8 @@ impl ImageLayout {
             match (mark.is_live(&blob.digest), named) {
                 (true, true) => {}
                 (true, false) => walk.referrer(&blob.digest, blob.size)?,
+                // Other layouts may name what lies in a shared folder.
+                (false, _) if self.root.is_shared() => {}
                 (false, _) => orphans.push(blob),
             }
         }

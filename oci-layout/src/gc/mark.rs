@@ -21,6 +21,8 @@ const MAX_MISSING: usize = 1 << 16;
 /// Finds what lives. It only ever grows: what lived once in a collection is kept by it.
 pub(crate) struct Mark<'a> {
     layout: &'a ImageLayout,
+    /// The other layouts whose blobs lie in the same folder.
+    sharing: &'a [ImageLayout],
     options: &'a GcOptions,
     sizes: &'a HashMap<&'a Digest, u64>,
     /// Named by something that lives. Only what is there is remembered, so that a document which names a million
@@ -31,7 +33,8 @@ pub(crate) struct Mark<'a> {
     /// Manifests in the layout by what their subject is.
     referrers: HashMap<Digest, Vec<Digest>>,
     missing: BTreeSet<Missing>,
-    index: Option<Stamp>,
+    /// Of each index.json, the layout's own first.
+    indexes: Vec<Option<Stamp>>,
 }
 
 /// Tells whether a file is the one it was.
@@ -60,14 +63,21 @@ impl<'a> Mark<'a> {
     ) -> Self {
         Self {
             layout,
+            sharing: &[],
             options,
             sizes,
             live: HashSet::new(),
             followed: HashSet::new(),
             referrers: HashMap::new(),
             missing: BTreeSet::new(),
-            index: None,
+            indexes: Vec::new(),
         }
+    }
+
+    /// Lets what other layouts name live, too.
+    pub(super) fn sharing(mut self, others: &'a [ImageLayout]) -> Self {
+        self.sharing = others;
+        self
     }
 
     pub(crate) fn is_live(&self, digest: &Digest) -> bool {
@@ -81,20 +91,32 @@ impl<'a> Mark<'a> {
 
     /// Marks what index.json leads to, unless it is the file it was the last time; tells whether it was read.
     pub(crate) fn index(&mut self) -> Result<bool> {
+        let layouts: Vec<&ImageLayout> = std::iter::once(self.layout).chain(self.sharing).collect();
+        self.indexes.resize_with(layouts.len(), || None);
+        let mut any = false;
+        for (number, layout) in layouts.into_iter().enumerate() {
+            any |= self.index_of(number, layout)?;
+        }
+        Ok(any)
+    }
+
+    fn index_of(&mut self, number: usize, layout: &ImageLayout) -> Result<bool> {
         // Before the reading: a change in between is seen the next time.
-        let stamp = self.stamp()?;
-        if self.index.as_ref() == Some(&stamp) {
+        let stamp = stamp(layout)?;
+        if self.indexes.get(number).is_some_and(|seen| seen.as_ref() == Some(&stamp)) {
             return Ok(false);
         }
-        let (bytes, _) = self.layout.read_index()?;
-        let path = self.layout.path().join(INDEX);
+        let (bytes, _) = layout.read_index()?;
+        let path = layout.path().join(INDEX);
         let references = References::of(&bytes).map_err(|e| Error::Document {
             path,
             pointer: String::new(),
             reason: format!("not JSON: {e}"),
         })?;
         self.follow(references.all, false)?;
-        self.index = Some(stamp);
+        if let Some(seen) = self.indexes.get_mut(number) {
+            *seen = Some(stamp);
+        }
         Ok(true)
     }
 
@@ -210,17 +232,17 @@ impl<'a> Mark<'a> {
             Err(_) => Ok(Content::Leaf),
         }
     }
+}
 
-    fn stamp(&self) -> Result<Stamp> {
-        let root = &self.layout.root;
-        let stat = fs::statat(root.as_fd(), INDEX, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(Error::io("inspect", &root.path().join(INDEX)))?;
-        Ok(Stamp {
-            device_and_inode: (stat.st_dev, stat.st_ino),
-            size: stat.st_size,
-            changed: (stat.st_ctime, stat.st_ctime_nsec),
-        })
-    }
+fn stamp(layout: &ImageLayout) -> Result<Stamp> {
+    let root = &layout.root;
+    let stat = fs::statat(root.as_fd(), INDEX, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(Error::io("inspect", &root.path().join(INDEX)))?;
+    Ok(Stamp {
+        device_and_inode: (stat.st_dev, stat.st_ino),
+        size: stat.st_size,
+        changed: (stat.st_ctime, stat.st_ctime_nsec),
+    })
 }
 
 impl PartialOrd for Missing {

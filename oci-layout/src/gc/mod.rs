@@ -15,6 +15,7 @@
 
 mod mark;
 mod options;
+mod sharing;
 mod stale;
 mod sweep;
 
@@ -39,24 +40,29 @@ impl ImageLayout {
     /// is, and what they rely on without writing it is not seen. The same holds for users who share a layout: only the
     /// owner of a blob, and root, can renew its age.
     ///
+    /// Of layouts that [share](crate::LayoutOptions::shared_blobs) the folder with their blobs, one call collects for all,
+    /// and has to be [told of them](GcOptions::sharing).
+    ///
     /// # Errors
-    /// A manifest or index that is reachable and damaged, as the error of reading it: nothing is removed then, because
+    /// [`Error::Refused`](crate::Error::Refused) for a layout that shares its blobs with others that are not told. A
+    /// manifest or index that is reachable and damaged, as the error of reading it: nothing is removed then, because
     /// what it names is not known ([`ignore_damage`](GcOptions::ignore_damage)). What is named and not there at all is
     /// no error: an index may list platforms that were never fetched. And what reading and removing can meet.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport> {
         let now = SystemTime::now();
+        let others = sharing::others(self, options)?;
         let listing = self.list_blobs()?;
         let sizes: HashMap<_, _> = listing.blobs.iter().map(|blob| (&blob.digest, blob.size)).collect();
         let is_young =
             |since: SystemTime| now.duration_since(since).unwrap_or(Duration::ZERO) < options.grace;
 
-        let mut mark = Mark::new(self, options, &sizes);
+        let mut mark = Mark::new(self, options, &sizes).sharing(&others);
         mark.index()?;
         mark.keep(&options.keep)?;
         mark.candidates(&listing.blobs, is_young)?;
 
         let mut report = GcReport { unknown: listing.unknown, ..GcReport::default() };
-        sweep::sweep(self, options, &mut mark, &listing.blobs, &mut report)?;
+        sweep::sweep(self, &others, options, &mut mark, &listing.blobs, &mut report)?;
         stale::remove(self, options, now, &mut report.stale)?;
         report.missing = mark.into_missing();
         for digest in &report.missing {

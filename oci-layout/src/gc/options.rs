@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub struct GcOptions {
     pub ignore_damage: bool,
     /// Content that is kept, with all it names, beside what index.json names.
     pub keep: Vec<Digest>,
+    /// All other layouts that share the folder with the blobs, when it is
+    /// [shared](crate::LayoutOptions::shared_blobs): what any of them leads to is kept, and their locks are taken,
+    /// too. Without it such a layout is not collected. Default: not told.
+    pub sharing: Option<Vec<PathBuf>>,
     /// Is told what happens.
     pub observer: Option<GcObserver>,
     /// Ends the collection when it is raised. What was removed by then stays removed.
@@ -47,6 +51,7 @@ impl Default for GcOptions {
             dry_run: false,
             ignore_damage: false,
             keep: Vec::new(),
+            sharing: None,
             observer: None,
             cancel: CancelToken::new(),
         }
@@ -65,6 +70,13 @@ impl GcOptions {
     #[must_use]
     pub fn partial_age(mut self, age: Duration) -> Self {
         self.partial_age = age;
+        self
+    }
+
+    /// Sets [`sharing`](Self::sharing).
+    #[must_use]
+    pub fn sharing<P: Into<PathBuf>>(mut self, others: impl IntoIterator<Item = P>) -> Self {
+        self.sharing = Some(others.into_iter().map(Into::into).collect());
         self
     }
 

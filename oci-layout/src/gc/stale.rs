@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::{Count, GcEvent, GcOptions};
 use crate::blobs::{PARTIAL, digest_named, for_each, is_plain, since, size};
 use crate::lock::Lock;
-use crate::root::{WORK, is_temporary_name};
+use crate::root::{Root, WORK, is_temporary_name};
 use crate::{Error, ImageLayout, Result};
 
 /// Removes temporary files that a killed process left, and downloads that nobody goes on with.
@@ -23,8 +23,13 @@ pub(super) fn remove(
     // Under the lock: files that index.json is replaced from are not locked themselves.
     let _lock = if options.dry_run { None } else { Some(Lock::exclusive(&layout.root)?) };
     let is_temporary = |name: &CStr| name.to_str().is_ok_and(is_temporary_name);
-    in_folder(layout, &[WORK], options, now, options.grace, is_temporary, count)?;
-    in_folder(layout, &[WORK, PARTIAL], options, now, options.partial_age, is_partial, count)
+    in_folder(&layout.root, &[WORK], options, now, options.grace, is_temporary, count)?;
+    // Where the blobs are shared, their writers have a work folder beside them.
+    let staging = layout.root.staging();
+    if layout.root.is_shared() {
+        in_folder(staging, &[WORK], options, now, options.grace, is_temporary, count)?;
+    }
+    in_folder(staging, &[WORK, PARTIAL], options, now, options.partial_age, is_partial, count)
 }
 
 fn is_partial(name: &CStr) -> bool {
@@ -39,7 +44,7 @@ fn is_partial(name: &CStr) -> bool {
 
 /// Files of ours in a folder that are older than an age and that nobody holds.
 fn in_folder(
-    layout: &ImageLayout,
+    root: &Root,
     names: &[&str],
     options: &GcOptions,
     now: SystemTime,
@@ -47,8 +52,8 @@ fn in_folder(
     is_ours: impl Fn(&CStr) -> bool,
     count: &mut Count,
 ) -> Result<()> {
-    let Some(folder) = layout.root.folder(names)? else { return Ok(()) };
-    let path = names.iter().fold(layout.path().to_owned(), |path, name| path.join(name));
+    let Some(folder) = root.folder(names)? else { return Ok(()) };
+    let path = names.iter().fold(root.path().to_owned(), |path, name| path.join(name));
     for_each(folder.as_fd(), &path, |name| {
         options.cancel.check()?;
         let Ok(stat) = fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };

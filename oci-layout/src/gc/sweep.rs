@@ -4,10 +4,10 @@ use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
 
 use super::mark::Mark;
+use super::sharing;
 use super::{GcEvent, GcOptions, GcReport};
 use crate::blobs::{BlobName, Listed, is_plain, since};
 use crate::layout::INDEX;
-use crate::lock::Lock;
 use crate::{Error, ImageLayout, Result};
 
 /// Blobs for which the lock is held at a time.
@@ -16,6 +16,7 @@ const BATCH: usize = 256;
 /// Removes what does not live and is old enough.
 pub(super) fn sweep(
     layout: &ImageLayout,
+    others: &[ImageLayout],
     options: &GcOptions,
     mark: &mut Mark<'_>,
     blobs: &[Listed],
@@ -30,10 +31,10 @@ pub(super) fn sweep(
         let _lock = if options.dry_run {
             None
         } else {
-            let lock = Lock::exclusive(&layout.root)?;
+            let lock = sharing::lock(layout, others)?;
             // Nobody who takes the lock gives or takes names now. What they named since the last look lives.
             if mark.index()? || number == 0 {
-                sync_index(layout)?;
+                std::iter::once(layout).chain(others).try_for_each(sync_index)?;
             }
             Some(lock)
         };

@@ -117,7 +117,8 @@ impl ImageLayout {
 
     /// Removes content: its entries in index.json, then its blob. `false`: there was none.
     ///
-    /// Content that it refers to stays, as do manifests that refer to it.
+    /// Content that it refers to stays, as do manifests that refer to it. A blob in a
+    /// [shared folder](crate::LayoutOptions::shared_blobs) stays, too, for the other layouts.
     ///
     /// # Errors
     /// As [`edit_index`](Self::edit_index), and what unlinking can meet.
@@ -132,6 +133,10 @@ impl ImageLayout {
             Ok(entries.len() != before)
         })?;
         let Some(folder) = self.root.folder(&blob.folder())? else { return Ok(unlisted) };
+        // Others may have it in their index.
+        if self.root.is_shared() {
+            return Ok(unlisted);
+        }
         match fs::unlinkat(&folder, blob.encoded, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(unlisted),

@@ -66,7 +66,7 @@ pub(crate) enum Call {
 pub(crate) const TRACED: &str = "open,openat,creat,close,dup,dup2,dup3,fcntl,write,pwrite64,writev,lseek,ftruncate,fsync,fdatasync,\
     syncfs,mkdir,mkdirat,linkat,rename,renameat,renameat2,unlink,unlinkat,copy_file_range,sendfile,ioctl,truncate,link";
 
-/// The calls of a log that was recorded with `-f -xx`, in the order in which they returned.
+/// The calls of a log that was recorded with `-f -xx`, in the order in which they returned; closing happens when it begins.
 pub(crate) fn calls(log: &str, root: &str) -> Vec<Call> {
     let mut begun: HashMap<&str, String> = HashMap::new();
     let mut calls = Vec::new();
@@ -74,7 +74,13 @@ pub(crate) fn calls(log: &str, root: &str) -> Vec<Call> {
         let Some((thread, rest)) = line.trim_start().split_once(' ') else { continue };
         let rest = rest.trim_start();
         if let Some(begin) = rest.strip_suffix("<unfinished ...>") {
-            begun.insert(thread, begin.trim_end().to_owned());
+            let begin = begin.trim_end();
+            if begin.starts_with("close(") {
+                // Another thread may be given the number before this call returns.
+                calls.extend(parse(&format!("{begin}) = 0"), root));
+            } else {
+                begun.insert(thread, begin.to_owned());
+            }
             continue;
         }
         let whole = match rest.strip_prefix("<... ") {

@@ -1,5 +1,7 @@
 //! `oci-copy copy`.
 
+use std::path::PathBuf;
+
 use examples::{Access, Failure, Progress, human_size, print_line};
 use oci_digest::content::{self, CopyOptions, CopyReport, Event, Platforms};
 use oci_digest::{Descriptor, Platform, platform};
@@ -35,6 +37,12 @@ pub(crate) struct Copy {
     /// One JSON object per line on standard output: an event for each blob, and what was done at the end
     #[arg(long)]
     json: bool,
+    /// The folder that has the blobs of the source, an oci: layout which shares them with others
+    #[arg(long, value_name = "FOLDER")]
+    src_shared_blob_dir: Option<PathBuf>,
+    /// The folder that the destination, an oci: layout, shares with others for its blobs
+    #[arg(long, value_name = "FOLDER")]
+    dest_shared_blob_dir: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
     /// Where it comes from
@@ -49,7 +57,7 @@ impl Copy {
         let cancel = examples::interruption()?;
         self.check()?;
         let progress = Progress::new(self.json);
-        let source = source::open(&self.source, &self.access)?;
+        let source = source::open(&self.source, &self.access, self.src_shared_blob_dir.as_deref())?;
         let told = progress.clone();
         let options = CopyOptions::default()
             .platforms(self.platforms())
@@ -61,12 +69,13 @@ impl Copy {
         let during = |e: oci_digest::Error| {
             Failure::during(format!("copying {} to {}", self.source, self.destination), e)
         };
+        let shared = self.dest_shared_blob_dir.as_deref();
         let report = if self.dry_run {
-            let there = Destination::look(&self.destination, &self.access)?;
+            let there = Destination::look(&self.destination, &self.access, shared)?;
             let plan = Plan { of: there.as_ref().map(Destination::sink) };
             content::copy(&*source.source, &source.name, &plan, &options).map_err(during)?
         } else {
-            let destination = Destination::open(&self.destination, &self.access)?;
+            let destination = Destination::open(&self.destination, &self.access, shared)?;
             let report =
                 content::copy(&*source.source, &source.name, destination.sink(), &options).map_err(during)?;
             destination.finish()?;

@@ -9,6 +9,7 @@ use oci_layout::ImageLayout;
 use oci_layout::archive::{ArchiveOptions, DockerArchiveWriter, FlatImage, OciArchiveWriter};
 
 use crate::place::{Archive, Place};
+use crate::source::layout_options;
 
 /// An opened destination. Archives count only when they are finished.
 pub(crate) enum Destination {
@@ -21,7 +22,7 @@ pub(crate) enum Destination {
 
 impl Destination {
     /// Opens or makes a place.
-    pub(crate) fn open(place: &Place, access: &Access) -> Result<Self, Failure> {
+    pub(crate) fn open(place: &Place, access: &Access, shared: Option<&Path>) -> Result<Self, Failure> {
         let options = |path: &Path| {
             let options = ArchiveOptions::default().decompress(decompress);
             // Beside the archive there is room for what is in it; for a stream that is nowhere sure.
@@ -34,7 +35,7 @@ impl Destination {
         };
         Ok(match place {
             Place::Registry(reference) => Self::Registry(Box::new(access.repository(reference)?)),
-            Place::Layout(image) => Self::Layout(ImageLayout::open_or_create(&image.layout)?),
+            Place::Layout(image) => Self::Layout(layout_options(shared).open_or_create(&image.layout)?),
             Place::Archive { kind: Archive::Oci, path, .. } if place.is_stream() => {
                 Self::Oci(OciArchiveWriter::stream(std::io::stdout(), &options(path))?)
             }
@@ -52,11 +53,15 @@ impl Destination {
     }
 
     /// Opens a place only to see what is there. `None`: nothing is, or nobody can see it.
-    pub(crate) fn look(place: &Place, access: &Access) -> Result<Option<Self>, Failure> {
+    pub(crate) fn look(
+        place: &Place,
+        access: &Access,
+        shared: Option<&Path>,
+    ) -> Result<Option<Self>, Failure> {
         Ok(match place {
-            Place::Registry(_) => Some(Self::open(place, access)?),
+            Place::Registry(_) => Some(Self::open(place, access, None)?),
             Place::Layout(image) if image.layout.join("oci-layout").exists() => {
-                Some(Self::Layout(ImageLayout::open(&image.layout)?))
+                Some(Self::Layout(layout_options(shared).open(&image.layout)?))
             }
             Place::Flat(path) if path.join("manifest.json").exists() => {
                 Some(Self::Flat(FlatImage::open(path)?))

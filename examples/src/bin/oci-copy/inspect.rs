@@ -1,6 +1,7 @@
 //! `oci-copy inspect`.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use examples::{Access, Failure, print_line};
 use oci_digest::content::{self, Image, SourceExt};
@@ -22,6 +23,9 @@ pub(crate) struct Inspect {
     /// In an index, the image for a platform [default: this machine's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::parse)]
     platform: Option<Platform>,
+    /// The folder that has the blobs of an oci: layout which shares them with others
+    #[arg(long, value_name = "FOLDER")]
+    shared_blob_dir: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
     /// Where it is
@@ -30,7 +34,8 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn go(self) -> Result<(), Failure> {
-        let Opened { source, name, tags } = source::open(&self.place, &self.access)?;
+        let Opened { source, name, tags } =
+            source::open(&self.place, &self.access, self.shared_blob_dir.as_deref())?;
         let during = |e| Failure::during(format!("inspecting {}", self.place), e);
         if self.raw {
             let descriptor = match &self.platform {

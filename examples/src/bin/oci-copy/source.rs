@@ -5,7 +5,7 @@ use std::path::Path;
 use examples::{Access, Failure, decompress};
 use oci_digest::Descriptor;
 use oci_digest::content::Source;
-use oci_layout::ImageLayout;
+use oci_layout::LayoutOptions;
 use oci_layout::archive::{ArchiveOptions, DockerArchive, FlatImage, OciArchive};
 
 use crate::place::{Archive, Place};
@@ -17,8 +17,13 @@ pub(crate) struct Opened {
     pub(crate) tags: Vec<String>,
 }
 
+/// How a layout is opened whose blobs may be in a folder that it shares with others.
+pub(crate) fn layout_options(shared: Option<&Path>) -> LayoutOptions {
+    shared.map_or_else(LayoutOptions::default, |folder| LayoutOptions::default().shared_blobs(folder))
+}
+
 /// Opens a place and finds out what is meant there.
-pub(crate) fn open(place: &Place, access: &Access) -> Result<Opened, Failure> {
+pub(crate) fn open(place: &Place, access: &Access, shared: Option<&Path>) -> Result<Opened, Failure> {
     let named = match place {
         Place::Registry(reference) => {
             let source = Box::new(access.repository(reference)?);
@@ -31,14 +36,14 @@ pub(crate) fn open(place: &Place, access: &Access) -> Result<Opened, Failure> {
         Place::Layout(image) => image.name.clone(),
         Place::Archive { name, .. } => name.clone(),
     };
-    let Listed { source, roots, tags } = list(place)?;
+    let Listed { source, roots, tags } = list(place, shared)?;
     let name = named.map_or_else(|| the_one(place, &roots, &tags), Ok)?;
     Ok(Opened { source, name, tags })
 }
 
 /// The tags of a layout or an archive.
 pub(crate) fn tags(place: &Place) -> Result<Vec<String>, Failure> {
-    Ok(list(place)?.tags)
+    Ok(list(place, None)?.tags)
 }
 
 /// A layout or an archive, and what it says that it holds.
@@ -48,11 +53,11 @@ struct Listed {
     tags: Vec<String>,
 }
 
-fn list(place: &Place) -> Result<Listed, Failure> {
+fn list(place: &Place, shared: Option<&Path>) -> Result<Listed, Failure> {
     let options = ArchiveOptions::default().decompress(decompress);
     match place {
         Place::Layout(image) => {
-            let layout = ImageLayout::open(&image.layout)?;
+            let layout = layout_options(shared).open(&image.layout)?;
             let (roots, tags) = (layout.roots()?, layout.tags()?);
             Ok(Listed { source: Box::new(layout), roots, tags })
         }
