@@ -457,8 +457,19 @@ fn hostile_layouts_end() {
     assert_eq!(report.of(Problem::Digest).count(), 1);
     assert_eq!(report.of(Problem::Schema).count(), 100);
     let report = layout.fsck(&options().max_findings(7)).unwrap();
-    assert_eq!((report.findings.len(), report.suppressed), (7, 94));
+    assert_eq!((report.findings.len(), report.suppressed, report.errors), (7, 94, 101));
     assert!(!report.is_sound());
+    // What is only worth knowing gives way to damage, and is none.
+    for n in 0..10 {
+        layout.put("x/y".into(), format!("orphan {n}").as_bytes()).unwrap();
+    }
+    let report = layout.fsck(&options().max_findings(3)).unwrap();
+    assert!(report.findings.iter().all(|finding| finding.severity == Severity::Error));
+    layout.untag("fake").unwrap();
+    layout.untag("broken").unwrap();
+    fs::remove_file(layout.blob_path(&fake).unwrap()).unwrap();
+    let report = layout.fsck(&options().max_findings(3)).unwrap();
+    assert_eq!((report.findings.len(), report.suppressed, report.is_sound()), (3, 8, true));
 
     let cancel = CancelToken::new();
     cancel.cancel();

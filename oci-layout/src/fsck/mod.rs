@@ -67,7 +67,7 @@ impl ImageLayout {
         if options.level >= Level::Digests {
             content::check(self, options, &listing.blobs, &walked, &mut findings, &mut report)?;
         }
-        (report.findings, report.suppressed) = findings.finish();
+        findings.finish(&mut report);
         Ok(report)
     }
 

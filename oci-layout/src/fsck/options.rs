@@ -42,7 +42,7 @@ pub struct FsckOptions {
     pub decoder: Option<Decoder>,
     /// How many blobs are read at a time; 0, the default, is one for each core.
     pub jobs: usize,
-    /// How many findings are kept. The rest is counted. Default: 10,000.
+    /// How many findings are kept, the worst of them. The rest is counted. Default: 10,000.
     pub max_findings: usize,
     /// Is told what happens.
     pub observer: Option<FsckObserver>,

@@ -10,7 +10,7 @@ use rustix::fs::{self, AtFlags, Stat};
 use rustix::io::Errno;
 use serde_json::Value;
 
-use super::{Finding, FsckOptions, FsckReport, Level, Problem};
+use super::{Finding, FsckOptions, FsckReport, Level, Problem, Severity};
 use crate::blobs::BlobName;
 use crate::lock::Lock;
 use crate::root::WORK;
@@ -123,7 +123,9 @@ impl ImageLayout {
                 && finding.digest.as_ref().is_some_and(|digest| !moved.contains(digest))
                 && !known.contains(&(finding.problem, finding.digest.clone()))
         });
-        current.findings.extend(left.cloned());
+        let left: Vec<Finding> = left.cloned().collect();
+        current.errors += left.iter().filter(|finding| finding.severity == Severity::Error).count() as u64;
+        current.findings.extend(left);
         report.after = current;
         Ok(report)
     }
@@ -145,7 +147,7 @@ impl ImageLayout {
                 None => false,
             },
             Problem::Dangling => true,
-            Problem::Missing => repair.fetch_all || finding.severity == super::Severity::Error,
+            Problem::Missing => repair.fetch_all || finding.severity == Severity::Error,
             _ => false,
         };
         let (true, Some(source), Some(descriptor)) = (is_gone, repair.source, &finding.descriptor) else {

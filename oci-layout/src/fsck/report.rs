@@ -9,8 +9,10 @@ use oci_digest::{Descriptor, Digest};
 pub struct FsckReport {
     /// What was found, the worst first.
     pub findings: Vec<Finding>,
-    /// Findings beyond [`max_findings`](super::FsckOptions::max_findings), which were not kept.
+    /// Findings beyond [`max_findings`](super::FsckOptions::max_findings), which were not kept: the least bad ones.
     pub suppressed: u64,
+    /// How many findings are damage, kept or not.
+    pub errors: u64,
     /// Manifests, indexes and configs that were read.
     pub documents: u64,
     /// Blobs that were hashed.
@@ -24,7 +26,7 @@ pub struct FsckReport {
 impl FsckReport {
     /// Whether nothing is damaged: there is no [`Severity::Error`].
     pub fn is_sound(&self) -> bool {
-        self.suppressed == 0 && self.findings.iter().all(|finding| finding.severity < Severity::Error)
+        self.errors == 0
     }
 
     /// The findings of one kind.
@@ -128,31 +130,41 @@ impl fmt::Display for Finding {
 /// Gathers findings.
 pub(super) struct Findings<'o> {
     options: &'o super::FsckOptions,
-    kept: Vec<Finding>,
+    /// By severity, so that what is only worth knowing gives way to damage.
+    kept: [Vec<Finding>; 3],
     suppressed: u64,
+    errors: u64,
 }
 
 impl<'o> Findings<'o> {
     pub(super) fn new(options: &'o super::FsckOptions) -> Self {
-        Self { options, kept: Vec::new(), suppressed: 0 }
+        Self { options, kept: Default::default(), suppressed: 0, errors: 0 }
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
         self.options.tell(&super::FsckEvent::Found { finding: &finding });
-        if self.kept.len() < self.options.max_findings {
-            self.kept.push(finding);
-        } else {
+        self.errors += u64::from(finding.severity == Severity::Error);
+        let [infos, warnings, errors] = &mut self.kept;
+        let count = infos.len() + warnings.len() + errors.len();
+        match finding.severity {
+            Severity::Info => infos.push(finding),
+            Severity::Warning => warnings.push(finding),
+            Severity::Error => errors.push(finding),
+        }
+        if count >= self.options.max_findings {
             self.suppressed += 1;
+            let _ = infos.pop().or_else(|| warnings.pop()).or_else(|| errors.pop());
         }
     }
 
-    /// The findings, the worst first, and how many were not kept.
-    pub(super) fn finish(mut self) -> (Vec<Finding>, u64) {
+    /// Fills in the findings, the worst first, and how many there were.
+    pub(super) fn finish(self, report: &mut FsckReport) {
         let key = |one: &Finding| {
             (std::cmp::Reverse(one.severity), one.problem, one.digest.as_ref().map(ToString::to_string))
         };
-        self.kept.sort_by_cached_key(key);
-        (self.kept, self.suppressed)
+        report.findings = self.kept.into_iter().flatten().collect();
+        report.findings.sort_by_cached_key(key);
+        (report.suppressed, report.errors) = (self.suppressed, self.errors);
     }
 }
 
