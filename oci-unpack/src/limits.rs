@@ -7,7 +7,7 @@ use crate::framing::FramingLimits;
 pub struct Limits {
     /// Bytes of file content over all layers; holes of sparse files count in full. Default 1 TiB.
     pub bytes: u64,
-    /// Entries over all layers. Default 10 million.
+    /// Entries over all layers, and the directories that had to be made for them without an entry. Default 10 million.
     pub entries: u64,
     /// Uncompressed bytes of one layer, whatever they are. Default 1 TiB.
     pub layer_bytes: u64,

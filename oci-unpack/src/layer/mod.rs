@@ -47,6 +47,14 @@ impl Budget {
         }
         Ok(())
     }
+
+    /// A name of 4096 bytes makes two thousand directories, which count as if entries had named them.
+    fn implied(&self, directories: u64) -> Result<()> {
+        if self.entries.saturating_add(directories) > self.max_entries {
+            return Err(Error::Limit { limit: "entries", maximum: self.max_entries });
+        }
+        Ok(())
+    }
 }
 
 /// Applies the entries of one archive. The bytes after its end mark are left to the caller.
@@ -64,6 +72,7 @@ pub(crate) fn apply<R: BufRead>(
         work.tell_warnings()?;
         budget.take(&entry)?;
         work.entry(entry)?;
+        budget.implied(work.tree.implied)?;
         work.tell_progress(budget);
     }
     work.tell_warnings()?;

@@ -66,6 +66,8 @@ pub(crate) struct Tree {
     sync: crate::SyncPolicy,
     /// Of the files written so far, where a snapshot will be taken.
     pub(crate) digests: Option<Digests>,
+    /// How many directories were made that no entry had named so far.
+    pub(crate) implied: u64,
     pub(crate) reporter: Reporter,
 }
 
@@ -94,6 +96,7 @@ impl Tree {
             holes: options.holes,
             sync: options.sync,
             digests: options.snapshot.then(Digests::default),
+            implied: 0,
             reporter: Reporter::new(options),
         })
     }

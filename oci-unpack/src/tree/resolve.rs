@@ -192,6 +192,7 @@ impl Tree {
     }
 
     pub(super) fn new_dir(&mut self, at: Place<'_>, attributes: Attributes) -> DirId {
+        self.implied += u64::from(matches!(attributes, Attributes::Implicit));
         let id = self.map.add(at.dir, at.name, attributes);
         self.map.touch(id);
         self.covered_by_dir(at, id);

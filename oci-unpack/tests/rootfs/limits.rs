@@ -31,6 +31,16 @@ fn limits_are_over_all_layers() {
     room.unpack(&layers, UnpackOptions::default().limits(limits)).0.unwrap();
 }
 
+/// One entry of a few hundred bytes can ask for as many directories as its name has slashes.
+#[test]
+fn directories_that_no_entry_names_are_counted() {
+    let layers = [archive(&[file("d/".repeat(60) + "f", "")]), archive(&[file("e/".repeat(60) + "f", "")])];
+    exceeds(&layers[..1], Limits::default().entries(60), "entries of 60");
+    exceeds(&layers, Limits::default().entries(121), "entries of 121");
+    let room = Room::new();
+    room.unpack(&layers, UnpackOptions::default().limits(Limits::default().entries(122))).0.unwrap();
+}
+
 #[test]
 fn a_long_tail_is_counted() {
     let mut layer = archive(&[file("a", "a")]);
