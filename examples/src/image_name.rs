@@ -31,14 +31,27 @@ impl ImageName {
     /// The tag, for commands that set it.
     ///
     /// # Errors
-    /// When a digest was given instead.
+    /// When a digest was given instead, and for what no layout can hold.
     pub fn tag(&self) -> Result<&str, Failure> {
         match self.name_or_latest() {
             digest if is_digest(digest) => {
                 Err(Failure::new(format!("{self}: a tag is needed here, not a digest")))
             }
-            tag => Ok(tag),
+            tag => {
+                ImageLayout::check_tag(tag)?;
+                Ok(tag)
+            }
         }
+    }
+
+    /// The tag that a command sets: the one that was asked for, else the image's own.
+    ///
+    /// # Errors
+    /// As [`tag`](Self::tag).
+    pub fn new_tag<'t>(&'t self, asked: Option<&'t str>) -> Result<&'t str, Failure> {
+        let Some(tag) = asked else { return self.tag() };
+        ImageLayout::check_tag(tag)?;
+        Ok(tag)
     }
 
     /// Opens the layout.

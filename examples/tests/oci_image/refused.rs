@@ -194,3 +194,51 @@ fn a_destination_without_a_folder() {
     );
     scratch.fails(&["unpack", "images:v1", "/"], "destination /: it is not empty", "");
 }
+
+#[test]
+fn a_wrong_tag_is_refused_before_anything_is_done() {
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    fs::create_dir(scratch.path("more")).unwrap();
+    scratch.prints(&["unpack", "images:v1", "bundle"]);
+    fs::write(scratch.path("bundle/rootfs/file"), "x").unwrap();
+    let error = "invalid tag \"a b\": only letters, digits and -._:@+/ are allowed";
+    for arguments in [
+        &["append", "images:v1", "more", "--tag", "a b"][..],
+        &["config", "images:v1", "--author=me", "--tag", "a b"],
+        &["repack", "images:v1", "bundle", "--new-tag", "a b"],
+        &["repack", "images:a b", "bundle"],
+        &["squash", "images:v1", "--tag", "a b"],
+        &["rebase", "images:v1", "v1", "v1", "--tag", "a b"],
+        &["new", "nowhere:a b"],
+        &["new", "images:a b"],
+        &["tag", "images:v1", "a b"],
+        &["index", "create", "images:a b", "v1"],
+        &["artifact", "images:a b", "--type=application/x"],
+    ] {
+        scratch.fails(arguments, error, "");
+    }
+    let digest = scratch.layout("images").resolve("v1").unwrap().digest().to_string();
+    let name = format!("images@{digest}");
+    scratch.fails(&["append", &name, "more"], &format!("{name}: a tag is needed here, not a digest"), "");
+}
+
+#[test]
+fn a_bundle_that_cannot_be_written_is_repacked_with_a_warning() {
+    crate::need_root!("a_bundle_that_cannot_be_written_is_repacked_with_a_warning");
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    scratch.prints(&["unpack", "images:v1", "bundle"]);
+    fs::write(scratch.path("bundle/rootfs/file"), "x").unwrap();
+    let script =
+        r#"mount --bind bundle bundle; mount -o remount,bind,ro bundle; exec "$0" repack images:v2 bundle"#;
+    let output = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_oci-image")])
+        .current_dir(scratch.path(""))
+        .output()
+        .unwrap();
+    let err = crate::scratch::text(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    assert!(err.starts_with("warning: bundle: writing bundle/oci-image.state: "), "{err}");
+    assert_eq!(scratch.prints(&["diff", "images:v1", "images:v2"]), "M .\nA file\n");
+}

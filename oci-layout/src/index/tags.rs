@@ -26,6 +26,14 @@ impl ImageLayout {
         self.tag_all(descriptor, &[tag])
     }
 
+    /// Whether a layout can hold a tag, for programs that want to know before they work.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTag`].
+    pub fn check_tag(tag: &str) -> Result<()> {
+        check_tag(tag)
+    }
+
     /// Makes content a root of the layout: under these tags, in one step, or without a tag.
     pub(crate) fn tag_all(&self, descriptor: &Descriptor, tags: &[&str]) -> Result<()> {
         for tag in tags {

@@ -45,10 +45,7 @@ pub(crate) struct Append {
 impl Append {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let cancel = examples::interruption()?;
-        let tag = match &self.tag {
-            Some(tag) => tag,
-            None => self.image.tag()?,
-        };
+        let tag = self.image.new_tag(self.tag.as_deref())?;
         let layout = self.image.open()?;
         let mut edit = ImageEdit::open_in(&layout, self.image.name_or_latest(), self.platform.as_ref())?;
         let mut addition = self.addition(&layout, &cancel)?;

@@ -55,6 +55,10 @@ const TITLE: &str = "org.opencontainers.image.title";
 impl Artifact {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let layout = self.layout.open()?;
+        let tags: Vec<&str> = match &self.layout.name {
+            Some(_) => vec![self.layout.tag()?],
+            None => Vec::new(),
+        };
         let mut artifact = NewArtifact::new(self.artifact_type.as_str());
         if let Some(subject) = &self.subject {
             artifact = artifact.subject(layout.resolve(subject)?);
@@ -65,10 +69,6 @@ impl Artifact {
         for file in &self.files {
             artifact = artifact.blob(self.stored(&layout, file)?);
         }
-        let tags: Vec<&str> = match &self.layout.name {
-            Some(_) => vec![self.layout.tag()?],
-            None => Vec::new(),
-        };
         let stored = artifact.commit(&layout, &tags)?;
         print_line(stored.digest());
         Ok(ExitCode::SUCCESS)

@@ -134,10 +134,7 @@ impl Config {
             print_line(serde_json::to_string_pretty(&config)?);
             return Ok(ExitCode::SUCCESS);
         }
-        let tag = match &self.tag {
-            Some(tag) => tag,
-            None => self.image.tag()?,
-        };
+        let tag = self.image.new_tag(self.tag.as_deref())?;
         let mut edit = ImageEdit::open_in(&layout, self.image.name_or_latest(), self.platform.as_ref())?;
         self.members.apply(&mut edit)?;
         if let Some(entry) = self.history.entry("config")? {

@@ -1,5 +1,9 @@
 //! `oci-image`: works on images in layout folders: unpacks, changes, lists, checks and cleans up.
 #![forbid(unsafe_code)]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the documentation of the arguments is the help, where [:TAG] is no link"
+)]
 
 mod append;
 mod artifact;

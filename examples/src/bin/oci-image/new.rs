@@ -27,14 +27,20 @@ impl New {
             return Ok(ExitCode::SUCCESS);
         }
         let (tag, created) = (self.image.tag()?, rfc3339(source_date()?));
+        // The tag is one that a layout can hold: nothing is left behind for a wrong one.
         let layout = ImageLayout::open_or_create(&self.image.layout)?;
         if !layout.named(tag)?.is_empty() {
             return Err(Failure::new(format!("{}: there is such a tag already", self.image)));
         }
-        let platform = self.platform.unwrap_or_else(platform::host);
-        let mut edit = ImageEdit::new(Family::Oci, &platform);
-        edit.config_mut()?.created(created.as_str());
-        edit.commit(&layout, &[tag])?;
+        self.put(&layout, tag, &created)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn put(&self, layout: &ImageLayout, tag: &str, created: &str) -> Result<(), Failure> {
+        let platform = self.platform.clone().unwrap_or_else(platform::host);
+        let mut edit = ImageEdit::new(Family::Oci, &platform);
+        edit.config_mut()?.created(created);
+        edit.commit(layout, &[tag])?;
+        Ok(())
     }
 }

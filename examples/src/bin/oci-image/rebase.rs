@@ -35,10 +35,7 @@ pub(crate) struct Rebase {
 
 impl Rebase {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
-        let tag = match &self.tag {
-            Some(tag) => tag,
-            None => self.image.tag()?,
-        };
+        let tag = self.image.new_tag(self.tag.as_deref())?;
         let (layout, platform) = (self.image.open()?, self.platform.as_ref());
         let base = |name: &str| {
             ImageName { layout: self.image.layout.clone(), name: Some(name.to_owned()) }

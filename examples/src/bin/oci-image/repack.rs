@@ -47,10 +47,7 @@ impl Repack {
         let cancel = examples::interruption()?;
         let (mut state, snapshot) = State::read(&self.bundle)?;
         let layout = self.image.open()?;
-        let tag = match &self.new_tag {
-            Some(tag) => tag,
-            None => self.image.tag()?,
-        };
+        let tag = self.image.new_tag(self.new_tag.as_deref())?;
         let mut edit = self.edit(&layout, &state)?;
         let options = self.layer.options(state.pack_owners())?;
         let diff = match &self.upper {
@@ -61,10 +58,11 @@ impl Repack {
         if !diff.is_empty() {
             self.add_layer(&layout, &mut edit, &diff, &cancel)?;
         }
-        edit.commit_in(&layout, &[tag])?;
-        let name = ImageName { layout: self.image.layout.clone(), name: Some(tag.to_owned()) };
-        let platform = platform_of(&base(&layout, &state, &self.bundle)?);
-        let new = name.find(&layout, Some(&platform))?;
+        let root = edit.commit_in(&layout, &[tag])?;
+        // By digest: somebody may have moved the tag since.
+        let layout_folder = self.image.layout.clone();
+        let name = ImageName { layout: layout_folder, name: Some(root.digest().to_string()) };
+        let new = name.find(&layout, Some(&platform_of(&base(&layout, &state, &self.bundle)?)))?;
         self.remember(&mut state, snapshot, &new)
     }
 
@@ -126,7 +124,12 @@ impl Repack {
         if !state.repacked.contains(&digest) {
             state.repacked.push(digest);
         }
-        state.write(&self.bundle, &snapshot)?;
+        match state.write(&self.bundle, &snapshot) {
+            Err(failure) if self.refresh_bundle => return Err(failure),
+            // The image is there. A repetition will want a new tag.
+            Err(failure) => Progress::new(false).warn(&self.bundle.to_string_lossy(), &failure.to_string()),
+            Ok(()) => {}
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

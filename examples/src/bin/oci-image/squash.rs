@@ -40,10 +40,7 @@ pub(crate) struct Squash {
 impl Squash {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let cancel = examples::interruption()?;
-        let tag = match &self.tag {
-            Some(tag) => tag,
-            None => self.image.tag()?,
-        };
+        let tag = self.image.new_tag(self.tag.as_deref())?;
         let layout = self.image.open()?;
         let image = self.image.find(&layout, self.platform.as_ref())?;
         let layers = image.manifest.view().layers().len();

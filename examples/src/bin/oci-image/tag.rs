@@ -42,7 +42,7 @@ impl Untag {
                 .with_code(2));
         }
         let layout = self.image.open()?;
-        if layout.untag(self.image.tag()?)? {
+        if layout.untag(self.image.name_or_latest())? {
             return Ok(ExitCode::SUCCESS);
         }
         Err(Failure::new(format!("{}: there is no such tag", self.image)))
