@@ -5,6 +5,7 @@
 
 mod peers;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,7 +62,10 @@ fn every_corpus_tree_is_that_of_its_layers_mounted() {
         let formats = if LARGE.contains(&name) { &formats[..1] } else { &formats };
         for format in formats.iter().copied() {
             let layers = folder.path().join(format!("{format:?}"));
-            let options = UnpackOptions::default().overlay_format(format);
+            let mut options = UnpackOptions::default().overlay_format(format);
+            if format == OverlayFormat::User {
+                options = options.layers_at_once(NonZeroUsize::new(3).unwrap());
+            }
             let report = overlay::unpack(&source, manifest, config, &layers, &options).unwrap();
             let mounted = peers::overlay::Mounted::new(&layers, report.layers.len(), format);
             let found = difference(&snapshot(mounted.root(), Leave::default()), &wanted);

@@ -8,6 +8,7 @@ use oci_digest::{Algorithm, Descriptor, Digest, ImageConfiguration, ImageManifes
 use crate::ahead::{Ahead, Blob};
 use crate::compression::Compression;
 use crate::rootfs::Layers;
+use crate::side;
 use crate::staging::Staging;
 use crate::tree::Tree;
 use crate::{Error, Report, Result, UnpackOptions};
@@ -57,6 +58,11 @@ struct Layer<'a> {
 }
 
 fn apply(source: &dyn Source, layers: &[Layer<'_>], tree: Tree, options: &UnpackOptions) -> Result<Report> {
+    let at_once = side::layers_at_once(layers.len(), options);
+    if tree.overlay_format().is_some() && at_once > 1 {
+        let blobs: Vec<_> = layers.iter().map(Layer::blob).collect();
+        return side::apply(source, &blobs, Layers::new(tree, options), at_once, options);
+    }
     std::thread::scope(|scope| {
         let mut ahead =
             Ahead::start(scope, source, layers.iter().map(Layer::blob).collect(), options.limits.window)?;

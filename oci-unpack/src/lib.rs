@@ -88,6 +88,7 @@ mod recorded;
 mod removal;
 mod report;
 mod rootfs;
+mod side;
 mod staging;
 mod tree;
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use oci_digest::CancelToken;
@@ -92,6 +93,9 @@ pub struct UnpackOptions {
     pub holes: bool,
     /// The format of layers that are unpacked for overlayfs. Default [`OverlayFormat::Auto`].
     pub overlay_format: OverlayFormat,
+    /// How many layers for overlayfs are worked on at once, each on about two processors. Default: as many as this
+    /// machine has processors for. One root file system takes its layers one after the other.
+    pub layers_at_once: Option<NonZeroUsize>,
     /// When data reaches the disk. Default [`SyncPolicy::None`].
     pub sync: SyncPolicy,
     /// Whether [`Report::snapshot`](crate::Report::snapshot) tells afterwards what the tree is. Default no.
@@ -154,6 +158,12 @@ impl UnpackOptions {
         self
     }
 
+    /// Sets how many layers for overlayfs are worked on at once.
+    pub fn layers_at_once(mut self, layers: NonZeroUsize) -> Self {
+        self.layers_at_once = Some(layers);
+        self
+    }
+
     /// Sets when data reaches the disk.
     pub fn sync(mut self, sync: SyncPolicy) -> Self {
         self.sync = sync;
@@ -205,6 +215,7 @@ impl fmt::Debug for UnpackOptions {
             .field("keep_trusted_xattrs", &self.keep_trusted_xattrs)
             .field("holes", &self.holes)
             .field("overlay_format", &self.overlay_format)
+            .field("layers_at_once", &self.layers_at_once)
             .field("sync", &self.sync)
             .field("snapshot", &self.snapshot)
             .field("observer", &self.observer.is_some())

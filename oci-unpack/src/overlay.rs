@@ -15,6 +15,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Side by side
+//! On a machine with four processors or more, layers are read, verified, inflated and parsed side by side, and their
+//! files written, each by a few threads of its own ([`UnpackOptions::layers_at_once`]). What depends on the layers
+//! beneath is done in order by the caller's thread, which gives the written files their places. It alone calls the
+//! observer, so that events come in the order of the layers, and errors are those of the lowest layer that fails.
+//! At most twice as many layers wait as are worked on, with 2 MiB of entries each.
+//!
 //! # Kernel and privileges
 //! As root of the machine the format is overlayfs' usual one. Everybody else writes attributes `user.overlay.*`, for
 //! mounts with the option `userxattr` (Linux 5.11), which root of a user namespace may make, too; the file system

@@ -56,6 +56,8 @@ pub(crate) struct Reporter {
     pub(crate) warnings: u64,
     /// Whether what is done was done, and told, before.
     pub(crate) quiet: bool,
+    /// Warnings are only kept, for somebody who tells them later.
+    pub(crate) kept: Option<Vec<Warning>>,
 }
 
 impl Reporter {
@@ -67,6 +69,7 @@ impl Reporter {
             layer: 0,
             warnings: 0,
             quiet: false,
+            kept: None,
         }
     }
 
@@ -82,6 +85,10 @@ impl Reporter {
 
     pub(crate) fn warn_about(&mut self, layer: usize, path: &[u8], warning: Warning) -> Result<()> {
         if self.quiet {
+            return Ok(());
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(warning);
             return Ok(());
         }
         let path = String::from_utf8_lossy(path).into_owned();

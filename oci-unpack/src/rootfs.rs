@@ -1,12 +1,14 @@
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::compression::{Decoder, Notice};
 use crate::diff::Snapshot;
 use crate::framing::ArchiveReader;
-use crate::layer::{Budget, apply};
+use crate::layer::{Budget, Done, Entries, Stream, apply};
 use crate::report::LayerReport;
 use crate::tree::Tree;
 use crate::{Error, Event, Limits, Report, Result, UnpackOptions, Warning};
@@ -73,15 +75,22 @@ impl Rootfs {
 #[derive(Debug)]
 pub(crate) struct Layers {
     tree: Tree,
-    budget: Budget,
+    budget: Arc<Budget>,
+    done: Done,
     limits: Limits,
     report: Report,
 }
 
 impl Layers {
     pub(crate) fn new(tree: Tree, options: &UnpackOptions) -> Self {
-        let budget = Budget::new(&options.limits);
-        Self { tree, budget, limits: options.limits.clone(), report: Report::default() }
+        let budget = Arc::new(Budget::new(&options.limits));
+        Self {
+            tree,
+            budget,
+            done: Done::default(),
+            limits: options.limits.clone(),
+            report: Report::default(),
+        }
     }
 
     /// Applies a layer's uncompressed bytes. `end` is asked after the last of them whether they were the right ones,
@@ -91,15 +100,43 @@ impl Layers {
         stream: &mut R,
         end: impl FnOnce(&mut R) -> Result<Vec<Notice>>,
     ) -> Result<LayerReport> {
+        let budget = Arc::clone(&self.budget);
+        let archive = counted(stream, &self.limits);
+        self.apply_entries(Stream { archive, budget: &budget }, |entries| {
+            let (inner, bytes) = entries.archive.finish()?.into_parts();
+            Ok((bytes, end(inner)?))
+        })
+    }
+
+    /// What all layers may use, for those that are read elsewhere.
+    pub(crate) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
+    }
+
+    /// Makes a folder for files of layers that are written ahead.
+    pub(crate) fn make_aside(&self, name: &str) -> Result<OwnedFd> {
+        self.tree.make_aside(name)
+    }
+
+    /// Removes it again.
+    pub(crate) fn remove_aside(&self, name: &str) -> Result<()> {
+        self.tree.remove_aside(name)
+    }
+
+    /// Applies a layer's entries, wherever they come from. `end` gives the archive's length and what was odd about
+    /// the blob.
+    pub(crate) fn apply_entries<E: Entries>(
+        &mut self,
+        mut entries: E,
+        end: impl FnOnce(E) -> Result<(u64, Vec<Notice>)>,
+    ) -> Result<LayerReport> {
         let layer = self.report.layers.len();
         self.tree.reporter.layer = layer;
         self.tree.reporter.tell(&Event::LayerStarted { layer });
-        let counted = Counted { inner: stream, bytes: 0, maximum: self.limits.layer_bytes };
-        let mut archive = ArchiveReader::new(counted, &self.limits.framing);
-        let mut report = apply(&mut self.tree, &mut self.budget, &mut archive)?;
-        let Counted { inner, bytes, .. } = archive.finish()?;
+        let mut report = apply(&mut self.tree, &self.budget, &mut self.done, &mut entries)?;
+        let (bytes, notices) = end(entries)?;
         report.archive_bytes = bytes;
-        for notice in end(inner)? {
+        for notice in notices {
             self.tree.reporter.warn(b"", Warning::Format { reason: notice.to_string() })?;
         }
         self.tree.reporter.tell(&Event::LayerDone { layer, entries: report.entries, bytes: report.bytes });
@@ -119,11 +156,23 @@ impl Layers {
     }
 }
 
+/// Reads an archive that may have so many bytes as a layer may.
+pub(crate) fn counted<R: BufRead>(stream: R, limits: &Limits) -> ArchiveReader<Counted<R>> {
+    ArchiveReader::new(Counted { inner: stream, bytes: 0, maximum: limits.layer_bytes }, &limits.framing)
+}
+
 /// Counts against the limit of a layer.
-struct Counted<R> {
+pub(crate) struct Counted<R> {
     inner: R,
     bytes: u64,
     maximum: u64,
+}
+
+impl<R> Counted<R> {
+    /// The stream, and how many bytes of it were read.
+    pub(crate) fn into_parts(self) -> (R, u64) {
+        (self.inner, self.bytes)
+    }
 }
 
 impl<R: BufRead> BufRead for Counted<R> {

@@ -1,79 +1,54 @@
 //! The engine: the entries of one layer become changes of a tree.
 
+mod budget;
+mod entries;
 mod holes;
 mod late;
 mod marker;
 mod name;
 
-use std::io::BufRead;
-
+pub(crate) use budget::Budget;
+use entries::attributes;
+pub(crate) use entries::{Entries, Stream};
 use late::LateLinks;
 use marker::{Marker, PSEUDO_LINKS};
 use name::{Above, Name, Path};
 use rustix::fs::FileType;
 
-use crate::framing::{ArchiveReader, Entry, EntryKind};
+use crate::framing::{Entry, EntryKind};
 use crate::report::LayerReport;
-use crate::tree::{Linked, Listed, Missing, Place, ROOT, Tree};
-use crate::{Error, Event, Limits, Result, Warning};
+use crate::tree::{Linked, Missing, Place, ROOT, Tree};
+use crate::{Error, Event, Result, Warning};
 
 /// Progress is told after so many entries or bytes.
 const ENTRIES_PER_EVENT: u64 = 1000;
 const BYTES_PER_EVENT: u64 = 4 << 20;
 
-/// What all layers together may still use.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    max_entries: u64,
-    max_bytes: u64,
+/// What was done so far, over all layers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Done {
     entries: u64,
     bytes: u64,
 }
 
-impl Budget {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { max_entries: limits.entries, max_bytes: limits.bytes, entries: 0, bytes: 0 }
-    }
-
-    /// Counts before anything is done: a header's promise is checked and not what comes of it.
-    fn take(&mut self, entry: &Entry) -> Result<()> {
-        self.entries += 1;
-        if self.entries > self.max_entries {
-            return Err(Error::Limit { limit: "entries", maximum: self.max_entries });
-        }
-        self.bytes = self.bytes.saturating_add(entry.size);
-        if self.bytes > self.max_bytes {
-            return Err(Error::Limit { limit: "bytes written", maximum: self.max_bytes });
-        }
-        Ok(())
-    }
-
-    /// A name of 4096 bytes makes two thousand directories, which count as if entries had named them.
-    fn implied(&self, directories: u64) -> Result<()> {
-        if self.entries.saturating_add(directories) > self.max_entries {
-            return Err(Error::Limit { limit: "entries", maximum: self.max_entries });
-        }
-        Ok(())
-    }
-}
-
 /// Applies the entries of one archive. The bytes after its end mark are left to the caller.
-pub(crate) fn apply<R: BufRead>(
+pub(crate) fn apply(
     tree: &mut Tree,
-    budget: &mut Budget,
-    archive: &mut ArchiveReader<R>,
+    budget: &Budget,
+    done: &mut Done,
+    entries: &mut impl Entries,
 ) -> Result<LayerReport> {
     tree.begin_layer()?;
-    let (entries, bytes) = (budget.entries, budget.bytes);
-    let mut work =
-        Work { tree, archive, late: LateLinks::default(), pseudo_links: false, told: (entries, bytes) };
-    while let Some(entry) = work.archive.next_entry()? {
+    let before = *done;
+    let mut work = Work { tree, entries, late: LateLinks::default(), pseudo_links: false, told: before };
+    while let Some(entry) = work.entries.next_entry()? {
         work.tree.reporter.check_cancelled()?;
         work.tell_warnings()?;
-        budget.take(&entry)?;
+        done.entries += 1;
+        done.bytes = done.bytes.saturating_add(entry.size);
         work.entry(entry)?;
         budget.implied(work.tree.implied)?;
-        work.tell_progress(budget);
+        work.tell_progress(*done);
     }
     work.tell_warnings()?;
     let Work { tree, late, pseudo_links, .. } = work;
@@ -82,25 +57,26 @@ pub(crate) fn apply<R: BufRead>(
         tree.remove(Place { dir: ROOT, name: PSEUDO_LINKS })?;
     }
     tree.end_layer()?;
-    Ok(LayerReport { entries: budget.entries - entries, bytes: budget.bytes - bytes, archive_bytes: 0 })
+    let (entries, bytes) = (done.entries - before.entries, done.bytes - before.bytes);
+    Ok(LayerReport { entries, bytes, archive_bytes: 0 })
 }
 
-struct Work<'a, R> {
+struct Work<'a, E> {
     tree: &'a mut Tree,
-    archive: &'a mut ArchiveReader<R>,
+    entries: &'a mut E,
     late: LateLinks,
     /// Whether there are pseudo-links to be removed.
     pseudo_links: bool,
-    /// Entries and bytes at the last progress event.
-    told: (u64, u64),
+    /// At the last progress event.
+    told: Done,
 }
 
-impl<R: BufRead> Work<'_, R> {
+impl<E: Entries> Work<'_, E> {
     fn entry(&mut self, entry: Entry) -> Result<()> {
         let path = match Name::parse(&entry.path, Above::Refuse)? {
             Name::Below(path) => path,
             Name::Root if entry.kind == EntryKind::Directory => {
-                let attributes = self.attributes(&[], entry)?;
+                let attributes = attributes(self.tree, &[], entry)?;
                 self.tree.root(attributes);
                 return Ok(());
             }
@@ -143,10 +119,12 @@ impl<R: BufRead> Work<'_, R> {
             return self.hard_link(at, &entry);
         }
         self.late.forget(at);
-        let (kind, size, link) = (entry.kind, entry.size, std::mem::take(&mut entry.link));
-        let attributes = self.attributes(path.as_bytes(), entry)?;
+        let (kind, link) = (entry.kind, std::mem::take(&mut entry.link));
+        if kind == EntryKind::Regular {
+            return self.entries.file(self.tree, at, path.as_bytes(), entry);
+        }
+        let attributes = attributes(self.tree, path.as_bytes(), entry)?;
         match kind {
-            EntryKind::Regular => self.file(at, size, &attributes),
             EntryKind::Directory => self.tree.directory(at, attributes),
             EntryKind::Symlink => self.tree.symlink(at, &link, &attributes),
             EntryKind::CharDevice { major, minor } => {
@@ -156,23 +134,8 @@ impl<R: BufRead> Work<'_, R> {
                 self.tree.device(at, FileType::BlockDevice, (major, minor), &attributes)
             }
             EntryKind::Fifo => self.tree.fifo(at, &attributes),
-            EntryKind::HardLink => Ok(()),
+            EntryKind::HardLink | EntryKind::Regular => Ok(()),
         }
-    }
-
-    fn file(&mut self, at: Place<'_>, size: u64, attributes: &Listed) -> Result<()> {
-        let mut file = self.tree.begin_file(at)?;
-        while let Some(chunk) = self.archive.data()? {
-            if self.tree.holes {
-                for (offset, bytes) in holes::between(chunk.offset, chunk.bytes) {
-                    self.tree.write(&mut file, at, offset, bytes)?;
-                }
-            } else {
-                self.tree.write(&mut file, at, chunk.offset, chunk.bytes)?;
-            }
-            self.tree.reporter.check_cancelled()?;
-        }
-        self.tree.end_file(file, at, size, attributes)
     }
 
     fn hard_link(&mut self, at: Place<'_>, entry: &Entry) -> Result<()> {
@@ -203,31 +166,24 @@ impl<R: BufRead> Work<'_, R> {
         Ok(())
     }
 
-    fn attributes(&mut self, path: &[u8], entry: Entry) -> Result<Listed> {
-        let mut listed = Listed {
-            mode: entry.mode & 0o7777,
-            uid: entry.uid,
-            gid: entry.gid,
-            mtime: entry.mtime,
-            xattrs: entry.xattrs,
-            layer: self.tree.reporter.layer,
-        };
-        self.tree.record(path, entry.kind, &mut listed)?;
-        Ok(listed)
-    }
-
     fn tell_warnings(&mut self) -> Result<()> {
-        for warning in self.archive.warnings() {
+        for warning in self.entries.warnings() {
             self.tree.reporter.warn(b"", Warning::Format { reason: warning.to_string() })?;
         }
         Ok(())
     }
 
-    fn tell_progress(&mut self, budget: &Budget) {
-        let (entries, bytes) = (budget.entries, budget.bytes);
-        if entries - self.told.0 >= ENTRIES_PER_EVENT || bytes - self.told.1 >= BYTES_PER_EVENT {
-            self.told = (entries, bytes);
+    fn tell_progress(&mut self, done: Done) {
+        let Done { entries, bytes } = done;
+        if entries - self.told.entries >= ENTRIES_PER_EVENT || bytes - self.told.bytes >= BYTES_PER_EVENT {
+            self.told = done;
             self.tree.reporter.tell(&Event::Progress { layer: self.tree.reporter.layer, entries, bytes });
         }
     }
+}
+
+/// Whether an entry is a file that comes to be, so that its content can be written before its place is known.
+pub(crate) fn is_content(entry: &Entry) -> bool {
+    let Ok(Name::Below(path)) = Name::parse(&entry.path, Above::Refuse) else { return false };
+    entry.kind == EntryKind::Regular && matches!(Marker::of(&path), Ok(Marker::No | Marker::PseudoLink))
 }

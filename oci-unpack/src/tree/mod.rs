@@ -60,6 +60,8 @@ pub(crate) struct Tree {
     lower: Option<Lower>,
     max_links: u32,
     keep_trusted: bool,
+    /// Whether attributes of overlayfs' format are left out: a layer must bring none.
+    drop_marks: bool,
     devices: Devices,
     /// Whether blocks of zeros are left out of files.
     pub(crate) holes: bool,
@@ -92,6 +94,7 @@ impl Tree {
             lower: None,
             max_links: options.limits.links,
             keep_trusted: options.keep_trusted_xattrs,
+            drop_marks: false,
             devices: options.devices,
             holes: options.holes,
             sync: options.sync,

@@ -96,7 +96,7 @@ impl Tree {
         // A label belongs to the host's policy. trusted.* is where overlayfs keeps its own format.
         let excluded = name == b"security.selinux"
             || (name.starts_with(b"trusted.") && !self.keep_trusted)
-            || (self.lower.is_some() && is_reserved(name));
+            || (self.drop_marks && is_reserved(name));
         if excluded {
             let path = self.path_of(at);
             self.reporter.warn_about(layer, &path, Warning::XattrExcluded { name: text(name) })?;

@@ -26,7 +26,7 @@ fn image() -> Image {
 }
 
 fn fails(what: &str, image: &Image, part: &str) -> Error {
-    let [error, _] = Mode::BOTH.map(|mode| {
+    let [error, _, _] = Mode::EACH.map(|mode| {
         let room = Room::of(mode);
         let error = room.unpack_image(image, &UnpackOptions::default()).expect_err(what);
         assert!(message(&error).contains(part), "{what}, {mode:?}: {}", message(&error));
@@ -175,7 +175,7 @@ fn cut_layers() {
 
 #[test]
 fn an_image_without_layers_is_an_empty_root() {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         room.unpack_image(&Image::new(), &UnpackOptions::default()).unwrap();
         assert_eq!(fs::read_dir(room.destination()).unwrap().count(), 0);
@@ -252,7 +252,7 @@ fn nothing_is_inherited() {
 
 #[test]
 fn events_come_in_order() {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let events = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&events);
@@ -281,7 +281,7 @@ fn events_come_in_order() {
 
 #[test]
 fn cancelled() {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let token = CancelToken::new();
         let raise = token.clone();
@@ -299,7 +299,7 @@ fn cancelled() {
 
 #[test]
 fn a_panic_leaves_nothing() {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let options = UnpackOptions::default().observer(|event| {
             assert!(!matches!(event, Event::LayerStarted { layer: 1 }), "the observer's own trouble");

@@ -7,7 +7,7 @@ use super::layer::{archive, file, item, symlink};
 use super::{Mode, Room, message};
 
 fn exceeds(layers: &[Vec<u8>], limits: Limits, name: &str) {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let (result, _) = room.unpack(layers, UnpackOptions::default().limits(limits.clone()));
         let error = result.expect_err(name);

@@ -1,5 +1,6 @@
 //! What layers are unpacked to.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use oci_digest::content::Source;
@@ -16,15 +17,17 @@ pub(crate) enum Mode {
     User,
     /// Layers with `user.overlay.*` and whiteouts that are attributes.
     Xattrs,
+    /// As `User`, the layers side by side.
+    Beside,
 }
 
 impl Mode {
     /// One tree, and one kind of layers, where the marks of the format make no difference.
-    pub(crate) const BOTH: [Self; 2] = [Self::Rootfs, Self::User];
+    pub(crate) const EACH: [Self; 3] = [Self::Rootfs, Self::User, Self::Beside];
 
     /// What every row is tried with: the mode, and whether there is `openat2`.
     pub(crate) fn runs() -> &'static [(Self, bool)] {
-        use Mode::{Rootfs, Trusted, User, Xattrs};
+        use Mode::{Beside, Rootfs, Trusted, User, Xattrs};
         if super::is_root() {
             &[
                 (Rootfs, true),
@@ -33,9 +36,10 @@ impl Mode {
                 (Trusted, false),
                 (User, true),
                 (Xattrs, false),
+                (Beside, true),
             ]
         } else {
-            &[(Rootfs, true), (Rootfs, false), (User, true), (User, false), (Xattrs, true)]
+            &[(Rootfs, true), (Rootfs, false), (User, true), (User, false), (Xattrs, true), (Beside, true)]
         }
     }
 
@@ -47,12 +51,15 @@ impl Mode {
         destination: &Path,
         options: &UnpackOptions,
     ) -> Result<Report> {
-        let options = options.clone();
+        let (options, one) = (options.clone(), NonZeroUsize::MIN);
         let options = match self {
             Self::Rootfs => return oci_unpack::unpack(source, manifest, config, destination, &options),
             // What there is by itself for root.
-            Self::Trusted => options,
-            Self::User => options.overlay_format(OverlayFormat::User),
+            Self::Trusted => options.layers_at_once(one),
+            Self::User => options.overlay_format(OverlayFormat::User).layers_at_once(one),
+            Self::Beside => {
+                options.overlay_format(OverlayFormat::User).layers_at_once(NonZeroUsize::new(3).unwrap())
+            }
             Self::Xattrs => options.overlay_format(OverlayFormat::User).without_whiteout_devices(),
         };
         let report = overlay::unpack(source, manifest, config, destination, &options)?;

@@ -15,7 +15,7 @@ fn upper_is(row: &str, lower: &[Item], upper: &[Item], want: &str) {
         let (whiteout, namespace) = match mode {
             Mode::Rootfs => continue,
             Mode::Trusted => (" c0:0 0000 @0", "trusted"),
-            Mode::User => (" c0:0 0000 @0", "user"),
+            Mode::User | Mode::Beside => (" c0:0 0000 @0", "user"),
             Mode::Xattrs => (" = 0600 @0 {user.overlay.whiteout=y}", "user"),
         };
         let has = if *mode == Mode::Xattrs { " {user.overlay.opaque=x}" } else { "" };

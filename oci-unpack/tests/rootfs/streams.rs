@@ -24,7 +24,7 @@ fn image(media_type: &str, blob: Vec<u8>) -> Image {
 
 /// Unpacks as it should be, with so many warnings; with any, strict mode refuses.
 fn accepted(what: &str, image: &Image, warnings: u64) {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let report = room.unpack_image(image, &UnpackOptions::default()).expect(what);
         assert_eq!(room.show(&report).unwrap_or("f =content".into()), "f =content", "{what}");
@@ -39,7 +39,7 @@ fn accepted(what: &str, image: &Image, warnings: u64) {
 }
 
 fn refused(what: &str, image: &Image, part: &str) {
-    for mode in Mode::BOTH {
+    for mode in Mode::EACH {
         let room = Room::of(mode);
         let error = room.unpack_image(image, &UnpackOptions::default()).expect_err(what);
         assert!(message(&error).contains(part), "{what}: {}", message(&error));

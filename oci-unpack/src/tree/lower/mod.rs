@@ -14,16 +14,19 @@ mod look;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use format::Format;
 pub(super) use format::is_reserved;
-use rustix::fs::{Mode, OFlags, fchmod, fsync, openat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fsync, linkat, openat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
 
 use super::fds::Descriptors;
 use super::map::{DirId, ROOT};
-use super::{Place, Tree, failed};
+use super::{Place, Tree, failed, remove_dir};
 use crate::{Error, OverlayFormat, Result, SyncPolicy, UnpackOptions};
 
 /// Directories of finished layers that stay open, of how many layers.
@@ -61,6 +64,7 @@ impl Tree {
         let mut tree = Self::new(folder, true, options)?;
         // A snapshot is one of a single tree.
         tree.digests = None;
+        tree.drop_marks = true;
         tree.lower = Some(Lower {
             folder: Arc::clone(&tree.root),
             format: Format::choose(&tree.root, options)?,
@@ -76,6 +80,44 @@ impl Tree {
             relock: Vec::new(),
         });
         Ok(tree)
+    }
+
+    /// A folder for files that are written before their places are known.
+    pub(crate) fn aside(folder: OwnedFd, options: &UnpackOptions) -> Result<Self> {
+        let mut tree = Self::new(folder, true, options)?;
+        tree.digests = None;
+        tree.drop_marks = true;
+        tree.reporter.kept = Some(Vec::new());
+        tree.map.begin_layer();
+        Ok(tree)
+    }
+
+    /// Makes a folder beside those of the layers, as long as there is work.
+    pub(crate) fn make_aside(&self, name: &str) -> Result<OwnedFd> {
+        let folder = self.lower.as_ref().map_or(&self.root, |lower| &lower.folder);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.make_dir_in(folder, name.as_bytes())
+            .and_then(|()| openat(folder, name, flags, Mode::empty()))
+            .map_err(|e| Error::io(format!("making the folder {name} for files"), e))
+    }
+
+    /// Removes it again.
+    pub(crate) fn remove_aside(&self, name: &str) -> Result<()> {
+        let folder = self.lower.as_ref().map_or(&self.root, |lower| &lower.folder);
+        remove_dir(folder.as_fd(), name.as_bytes())
+            .map_err(|e| Error::io(format!("removing the folder {name} of files"), e))
+    }
+
+    /// Gives a file that was written aside its place, in place of whatever has its name.
+    pub(crate) fn place(&mut self, at: Place<'_>, aside: &OwnedFd, name: &str) -> Result<()> {
+        self.make_anew(at, "placing", |parent, leaf| {
+            match renameat_with(aside, name, parent, leaf, RenameFlags::NOREPLACE) {
+                // Not every file system can refuse to replace; all refuse to link over something.
+                Err(Errno::INVAL) => linkat(aside, name, parent, leaf, AtFlags::empty())
+                    .and_then(|()| unlinkat(aside, name, AtFlags::empty())),
+                other => other,
+            }
+        })
     }
 
     /// The format of the layers' folders; `None` for a single tree.
