@@ -93,6 +93,14 @@ pub(crate) fn wh(name: &str) -> Item {
     file(name, "")
 }
 
+impl std::fmt::Debug for Item {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let link =
+            if self.link.is_empty() { String::new() } else { format!(" {}", self.link.escape_ascii()) };
+        write!(f, "{} {}{link}", self.flag as char, self.name.escape_ascii())
+    }
+}
+
 impl Item {
     pub(crate) fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;

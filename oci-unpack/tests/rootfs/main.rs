@@ -21,6 +21,7 @@ mod overlay;
 mod owners;
 mod policies;
 mod race;
+mod random;
 mod stats;
 mod streams;
 mod syscalls;

@@ -227,6 +227,9 @@ fn a_copy_does_not_survive_a_whiteout() {
     let lower = [dir("d/"), file("d/f", "f")];
     upper_is("61", &lower, &[hard("g", "d/f"), wh("d/.wh.f")], "d/ HAS\nd/f WH\ng =f");
     upper_is("61b", &lower, &[hard("g", "d/f"), wh(".wh.d")], "./ @0 HAS\nd WH\ng =f");
+    upper_is("61c", &lower, &[hard("g", "d/f"), wh("d/.wh..wh..opq")], "d/ OPQ\ng =f");
+    let lower = [file("f", "f")];
+    upper_is("61d", &lower, &[hard("g/h", "f"), wh(".wh..wh..opq")], "./ @0 HAS\nf WH\ng/ @0\ng/h =f");
 }
 
 #[test]

@@ -26,7 +26,11 @@ impl Tree {
             let mode = Mode::from_raw_mode(found.stat.st_mode & 0o7777);
             chmod(magic(&closed), mode).map_err(|e| self.failed("closing", at, e))?;
         }
-        copied.map(|()| true)
+        copied?;
+        if let Some(lower) = &mut self.lower {
+            lower.copied.entry(at.dir).or_default().insert(at.name.into());
+        }
+        Ok(true)
     }
 
     fn copy_node(&mut self, at: Place<'_>, found: &Found) -> Result<()> {

@@ -60,6 +60,12 @@ impl Tree {
             if self.map.is_clean(dir) {
                 continue;
             }
+            let copied = self.lower.as_mut().and_then(|lower| lower.copied.remove(&dir));
+            for name in copied.into_iter().flatten() {
+                if !self.map.is_own(dir, &name) {
+                    self.remove(Place { dir, name: &name })?;
+                }
+            }
             if dir == ROOT {
                 // overlayfs does not look at such a mark on a layer's root: every name gets a whiteout.
                 for name in self.names_below()? {

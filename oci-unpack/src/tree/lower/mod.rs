@@ -47,6 +47,8 @@ pub(super) struct Lower {
     made: Vec<DirId>,
     /// Names that the layer hides: lower layers hold them.
     hidden: HashMap<DirId, HashSet<Box<[u8]>>>,
+    /// Names of lower layers that were copied into the layer and are no more its own for it.
+    copied: HashMap<DirId, HashSet<Box<[u8]>>>,
     /// Directories in which the layer hides everything.
     opaque: HashSet<DirId>,
     /// Links of lower layers that names led through.
@@ -73,6 +75,7 @@ impl Tree {
             held: HashMap::new(),
             made: Vec::new(),
             hidden: HashMap::new(),
+            copied: HashMap::new(),
             opaque: HashSet::new(),
             followed: HashSet::new(),
             open: HashMap::new(),
@@ -139,6 +142,7 @@ impl Tree {
         lower.made = vec![ROOT];
         lower.held.entry(ROOT).or_default().push(layer);
         lower.hidden.clear();
+        lower.copied.clear();
         lower.opaque.clear();
         lower.followed.clear();
         lower.open.clear();
