@@ -391,6 +391,8 @@ fn failures_are_one_line_and_their_causes_and_leave_nothing() {
         (1, &["copy", "docker-archive:text", "oci:x"], "it is no tar archive"),
         (1, &["copy", "oci-archive:empty.tar.gz", "oci:x"], "oci-layout: it is missing"),
         (1, &["copy", "oci:layout:none", "oci-archive:x.tar"], "none not found"),
+        (1, &["copy", "oci:layout:none", "oci:x"], "none not found"),
+        (1, &["copy", "oci:layout:none", "dir:x"], "none not found"),
         (1, &["copy", "oci:layout", "oci-archive:x.tar"], "oci:layout holds 4 images: name one of them"),
         (1, &["copy", "--platform", "linux/s390x", "oci:layout:multi", "dir:x.dir"], "no image for platform"),
         (

@@ -444,6 +444,12 @@ fn archives_that_can_be_read_in_two_ways_or_lead_out_are_refused() {
     assert!(matches!(error, oci_digest::Error::DigestMismatch { .. }), "{error}");
     assert!(out.resolve("t").is_err());
 
+    // Names are kept, so that they are limited together, too.
+    let half = "n".repeat(400_000);
+    let names: Vec<String> = (0..200).map(|n| format!("{n}/{half}")).collect();
+    let many: Vec<Member<'_>> = names.iter().map(|name| file(name, b"")).collect();
+    assert!(docker(&tar_of(&many)).unwrap_err().to_string().contains("bytes of names"));
+
     let few = ArchiveOptions::default().max_members(2);
     assert!(DockerArchive::read(&*good, &few).unwrap_err().to_string().contains("limit of 2 members"));
     let small = ArchiveOptions::default().max_spool_bytes(1000);

@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// Bytes that the headers of one member may take: long names come as data in front of it.
 const HEADER_BYTES: u64 = 1 << 20;
 
+/// Bytes that the names of all members may take together; they are kept.
+const NAME_BYTES: usize = 64 << 20;
+
 /// How many links may lead from one to the next.
 const LINKS: usize = 16;
 
@@ -67,7 +70,7 @@ impl Members {
         let budget = std::cell::Cell::new(0);
         let mut archive = tar::Archive::new(Bounded { file, left: &budget });
         budget.set(HEADER_BYTES);
-        let mut found = Vec::new();
+        let (mut found, mut name_bytes) = (Vec::new(), 0);
         for entry in archive.entries_with_seek().map_err(Error::io("read", path))? {
             let entry = entry.map_err(|e| match (found.len(), e.kind()) {
                 // The reason would quote what is in the file.
@@ -86,6 +89,11 @@ impl Members {
             }
             let kind = entry.header().entry_type();
             let link = entry.link_name_bytes().map(|target| target.into_owned());
+            name_bytes += name.len() + link.as_ref().map_or(0, Vec::len);
+            if name_bytes > NAME_BYTES {
+                let maximum = NAME_BYTES as u64;
+                return Err(Error::Limit { path: path.to_owned(), limit: "bytes of names", maximum });
+            }
             found.push(match (kind, link) {
                 (kind, _) if kind.is_dir() => continue,
                 (tar::EntryType::Regular | tar::EntryType::Continuous, _) => {

@@ -75,6 +75,8 @@ impl Copy {
             let plan = Plan { of: there.as_ref().map(Destination::sink) };
             content::copy(&*source.source, &source.name, &plan, &options).map_err(during)?
         } else {
+            // Before anything is made there: whether there is anything to copy.
+            source.source.resolve(&source.name).map_err(during)?;
             let destination = Destination::open(&self.destination, &self.access, shared)?;
             let report =
                 content::copy(&*source.source, &source.name, destination.sink(), &options).map_err(during)?;
