@@ -1,10 +1,19 @@
 use std::fmt;
 use std::io::{self, BufWriter, Write};
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use super::Compression;
+use super::block::Method;
+use super::blocks::Blocks;
 use crate::{Error, Result};
 
-/// Compresses a layer, reproducibly: the same bytes, compression and level give the same blob.
+/// Compresses a layer, reproducibly: the same bytes, compression and level give the same blob, on any number of threads
+/// and however the bytes are cut into writes.
+///
+/// The layer is compressed in blocks of a fixed size, side by side: those of gzip (256 KiB) are pieces of one stream, which
+/// point back into one another, those of zstd (4 MiB) are frames. The memory is that of four blocks for each thread. The
+/// threads are started with the second block and end with the encoder.
 ///
 /// The bytes are a promise of one version of this crate on one platform, not for all times: a later compressor may
 /// find a shorter way to say the same. The diffID does not depend on it.
@@ -12,48 +21,59 @@ pub struct Encoder<W: Write>(State<W>);
 
 enum State<W: Write> {
     Plain(BufWriter<W>),
-    Gzip(flate2::write::GzEncoder<BufWriter<W>>),
-    Zstd(zstd::stream::write::Encoder<'static, BufWriter<W>>),
+    Blocks(Blocks<W>),
 }
 
-/// Compressors write small pieces; what takes them should not see those.
+/// What takes plain bytes should not see small pieces.
 const BUFFER: usize = 128 << 10;
 
+/// More threads than this wait for whoever reads and hashes.
+const MOST_THREADS: usize = 16;
+
 impl<W: Write> Encoder<W> {
-    /// Compresses into `inner`. `level` is 0–9 for gzip (default 6) and 1–22 for zstd (default 3).
+    /// Compresses into `inner`. `level` is 0–9 for gzip (default 6) and 1–22 for zstd (default 3). As many threads as the
+    /// process has processors compress, 16 at most.
     ///
     /// # Errors
-    /// [`Error::Compression`] for a level that the compression does not have, and for xz and bzip2.
+    /// [`Error::Compression`] for a level that the compression does not have, and for xz and bzip2; what writing can meet.
     pub fn new(inner: W, compression: Compression, level: Option<u32>) -> Result<Self> {
-        let inner = BufWriter::with_capacity(BUFFER, inner);
+        Self::with_threads(inner, compression, level, 0)
+    }
+
+    /// As [`new`](Self::new) with a number of threads: with 1 the caller's compresses, 0 stands for the default. The blob
+    /// is the same.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_threads(
+        inner: W,
+        compression: Compression,
+        level: Option<u32>,
+        threads: usize,
+    ) -> Result<Self> {
         let bad_level = || Error::Compression {
             reason: format!("{compression} has no level {}", level.unwrap_or_default()),
         };
-        Ok(Self(match compression {
-            Compression::None => State::Plain(inner),
-            Compression::Gzip => {
-                let level = level.unwrap_or(6);
-                if level > 9 {
-                    return Err(bad_level());
-                }
-                // RFC 1952: no time, and 255 for an unknown operating system.
-                let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
-                State::Gzip(header.write(inner, flate2::Compression::new(level)))
+        let method = match compression {
+            Compression::None => {
+                return Ok(Self(State::Plain(BufWriter::with_capacity(BUFFER, inner))));
             }
+            Compression::Gzip => Method::Gzip { level: level.unwrap_or(6) },
             Compression::Zstd => {
-                let level = i32::try_from(level.unwrap_or(3)).map_err(|_| bad_level())?;
-                if !(1..=22).contains(&level) {
-                    return Err(bad_level());
-                }
-                let broken = |e: io::Error| Error::Compression { reason: format!("zstd: {e}") };
-                let mut encoder = zstd::stream::write::Encoder::new(inner, level).map_err(broken)?;
-                encoder.include_checksum(true).map_err(broken)?;
-                State::Zstd(encoder)
+                Method::Zstd { level: i32::try_from(level.unwrap_or(3)).map_err(|_| bad_level())? }
             }
             Compression::Xz | Compression::Bzip2 => {
                 return Err(Error::Compression { reason: format!("no layer is written as {compression}") });
             }
-        }))
+        };
+        if !matches!(method, Method::Gzip { level: 0..=9 } | Method::Zstd { level: 1..=22 }) {
+            return Err(bad_level());
+        }
+        let threads = match threads {
+            0 => available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS),
+            some => some,
+        };
+        Ok(Self(State::Blocks(Blocks::new(inner, method, threads).map_err(writing)?)))
     }
 
     /// Writes what is left and the trailer, and gives the writer back.
@@ -61,31 +81,32 @@ impl<W: Write> Encoder<W> {
     /// # Errors
     /// What writing can meet.
     pub fn finish(self) -> Result<W> {
-        let finished = match self.0 {
-            State::Plain(inner) => Ok(inner),
-            State::Gzip(encoder) => encoder.finish(),
-            State::Zstd(encoder) => encoder.finish(),
-        };
-        finished
-            .and_then(|inner| inner.into_inner().map_err(io::IntoInnerError::into_error))
-            .map_err(|e| Error::io("writing the layer", e))
+        match self.0 {
+            State::Plain(inner) => inner.into_inner().map_err(io::IntoInnerError::into_error),
+            State::Blocks(blocks) => blocks.finish(),
+        }
+        .map_err(writing)
     }
 }
 
+fn writing(error: io::Error) -> Error {
+    Error::io("writing the layer", error)
+}
+
+/// `flush` reaches what is complete: a block that is not full yet waits for its end, since where blocks end
+/// decides what the bytes are.
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             State::Plain(inner) => inner.write(buf),
-            State::Gzip(encoder) => encoder.write(buf),
-            State::Zstd(encoder) => encoder.write(buf),
+            State::Blocks(blocks) => blocks.write(buf),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
             State::Plain(inner) => inner.flush(),
-            State::Gzip(encoder) => encoder.flush(),
-            State::Zstd(encoder) => encoder.flush(),
+            State::Blocks(blocks) => blocks.flush(),
         }
     }
 }
@@ -94,8 +115,7 @@ impl<W: Write> fmt::Debug for Encoder<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match &self.0 {
             State::Plain(_) => "Plain",
-            State::Gzip(_) => "Gzip",
-            State::Zstd(_) => "Zstd",
+            State::Blocks(_) => "Blocks",
         };
         f.debug_tuple("Encoder").field(&name).finish()
     }
@@ -127,6 +147,80 @@ mod tests {
                 fine,
                 "{compression} {level}"
             );
+        }
+    }
+
+    /// Text, noise and zeros of any length, always the same.
+    fn sample(len: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut all = Vec::with_capacity(len + 64);
+        while all.len() < len {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            match (state >> 60) & 3 {
+                0 => all.extend_from_slice(&state.to_le_bytes()),
+                1 => all.extend_from_slice(&[0; 40]),
+                _ => all.extend_from_slice(format!("line {:x} of text\n", state >> 52).as_bytes()),
+            }
+        }
+        all.truncate(len);
+        all
+    }
+
+    fn encode(data: &[u8], compression: Compression, level: u32, threads: usize, pieces: usize) -> Vec<u8> {
+        let mut encoder = Encoder::with_threads(Vec::new(), compression, Some(level), threads).unwrap();
+        for piece in data.chunks(pieces) {
+            encoder.write_all(piece).unwrap();
+            encoder.flush().unwrap();
+        }
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn neither_threads_nor_pieces_matter() {
+        let sizes = [0, 1, 100_000, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 2 << 20, 9_000_000];
+        for (compression, level) in
+            [(Compression::Gzip, 1), (Compression::Gzip, 6), (Compression::Gzip, 0), (Compression::Zstd, 1)]
+        {
+            for size in sizes {
+                let data = sample(size);
+                let blob = encode(&data, compression, level, 1, 1 << 20);
+                for (threads, pieces) in [(2, 70_001), (3, 1 << 20), (7, 300_000)] {
+                    let other = encode(&data, compression, level, threads, pieces);
+                    assert!(other == blob, "{compression} {level} {size} {threads}");
+                }
+                let mut decoder = super::super::Decoder::new(&blob[..], Some(compression)).unwrap();
+                let mut back = Vec::new();
+                io::copy(&mut decoder, &mut back).unwrap();
+                assert!(back == data, "{compression} {level} {size}");
+                assert_eq!(decoder.notices(), []);
+            }
+        }
+    }
+
+    /// Written to until it is full.
+    struct Small(usize);
+
+    impl Write for Small {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.0 =
+                self.0.checked_sub(buf.len()).ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_fails_ends_it() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut encoder = Encoder::with_threads(Small(300_000), compression, None, 3).unwrap();
+            let data = sample(20_000_000);
+            let error = encoder.write_all(&data).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            // Its threads are joined here.
+            drop(encoder);
         }
     }
 }

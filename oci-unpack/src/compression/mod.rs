@@ -1,5 +1,7 @@
 //! Compression of layers: plain, gzip and zstd (and xz and bzip2, with the features of these names), decoded by what the bytes are and encoded reproducibly.
 
+mod block;
+mod blocks;
 mod decoder;
 mod encoder;
 mod format;

@@ -48,7 +48,7 @@ impl<W: Write> LayerWriter<W> {
     /// As [`Encoder::new`].
     pub fn new(sink: W, options: &PackOptions) -> Result<Self> {
         let blob = HashWriter::new(sink, Algorithm::Sha256);
-        let encoder = Encoder::new(blob, options.compression, options.level)?;
+        let encoder = Encoder::with_threads(blob, options.compression, options.level, options.threads)?;
         Ok(Self {
             out: HashWriter::new(encoder, Algorithm::Sha256),
             options: options.clone(),

@@ -9,6 +9,7 @@ use super::Owners;
 pub struct PackOptions {
     pub(super) compression: Compression,
     pub(super) level: Option<u32>,
+    pub(super) threads: usize,
     pub(super) latest_mtime: Option<i64>,
     pub(crate) nanoseconds: bool,
     pub(super) owners: Owners,
@@ -26,6 +27,13 @@ impl PackOptions {
     /// The compression level: 0–9 for gzip (default 6), 1–22 for zstd (default 3).
     pub fn level(mut self, level: u32) -> Self {
         self.level = Some(level);
+        self
+    }
+
+    /// How many threads compress: the layer is the same whatever their number. With 1 no thread is started. Default: 0, as
+    /// many as the process has processors, 16 at most.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 
