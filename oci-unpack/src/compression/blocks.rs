@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use flate2::Crc;
+use zlib_rs::crc32::crc32_combine;
 
-use super::block::{Block, Compressed, Compressor, Method};
+use super::block::{Block, Compressed, Method};
 
 /// Compresses what is written to it.
 pub(super) struct Blocks<W: Write> {
@@ -18,8 +18,10 @@ pub(super) struct Blocks<W: Write> {
     /// The block that is being filled, behind the end of the one before.
     block: Vec<u8>,
     before: usize,
-    /// Of everything that was written to `inner`.
-    crc: Crc,
+    index: u64,
+    /// Of everything that was written to `inner`, before compression, and how many bytes that was.
+    crc: u32,
+    len: u64,
 }
 
 impl<W: Write> Blocks<W> {
@@ -28,8 +30,16 @@ impl<W: Write> Blocks<W> {
             // RFC 1952: deflate, no flags, no time, no extra flags, and 255 for an unknown operating system.
             inner.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])?;
         }
-        let team = Team::new(method, threads)?;
-        Ok(Self { inner, method, team, block: Vec::new(), before: 0, crc: Crc::new() })
+        Ok(Self {
+            inner,
+            method,
+            team: Team::new(method, threads),
+            block: Vec::new(),
+            before: 0,
+            index: 0,
+            crc: 0,
+            len: 0,
+        })
     }
 
     pub(super) fn finish(mut self) -> io::Result<W> {
@@ -38,9 +48,9 @@ impl<W: Write> Blocks<W> {
             self.put(compressed)?;
         }
         if let Method::Gzip { .. } = self.method {
-            // RFC 1952: the size modulo 2^32, as the count is.
-            self.inner.write_all(&self.crc.sum().to_le_bytes())?;
-            self.inner.write_all(&self.crc.amount().to_le_bytes())?;
+            // RFC 1952: the size modulo 2^32.
+            self.inner.write_all(&self.crc.to_le_bytes())?;
+            self.inner.write_all(&(self.len as u32).to_le_bytes())?;
         }
         self.inner.flush()?;
         Ok(self.inner)
@@ -74,12 +84,15 @@ impl<W: Write> Blocks<W> {
         next.extend_from_slice(self.block.get(self.block.len() - window..).unwrap_or_default());
         let bytes = std::mem::replace(&mut self.block, next);
         let before = std::mem::replace(&mut self.before, window);
-        self.team.give(Block { bytes, before, last })
+        let index = self.index;
+        self.index += 1;
+        self.team.give(Block { bytes, before, index, last })
     }
 
     fn put(&mut self, compressed: Compressed) -> io::Result<()> {
         self.inner.write_all(&compressed.bytes)?;
-        self.crc.combine(&compressed.crc);
+        self.crc = crc32_combine(self.crc, compressed.crc, compressed.len);
+        self.len += compressed.len;
         self.team.take_back(compressed.spare);
         Ok(())
     }
@@ -90,7 +103,6 @@ impl<W: Write> Blocks<W> {
 struct Team {
     method: Method,
     size: usize,
-    own: Compressor,
     workers: Vec<JoinHandle<()>>,
     jobs: Option<SyncSender<Job>>,
     /// The results to come, in order.
@@ -107,18 +119,17 @@ struct Job {
 }
 
 impl Team {
-    fn new(method: Method, size: usize) -> io::Result<Self> {
-        Ok(Self {
+    fn new(method: Method, size: usize) -> Self {
+        Self {
             method,
             size,
-            own: Compressor::new(method)?,
             workers: Vec::new(),
             jobs: None,
             pending: VecDeque::new(),
             done: VecDeque::new(),
             begun: false,
             spare: Vec::new(),
-        })
+        }
     }
 
     /// Whether a result should be taken before more work is given.
@@ -131,8 +142,7 @@ impl Team {
             self.start();
         }
         let Some(jobs) = self.jobs.as_ref().filter(|_| !(block.last && self.pending.is_empty())) else {
-            let compressed = self.own.compress(block)?;
-            self.done.push_back(compressed);
+            self.done.push_back(block.compress(self.method)?);
             return Ok(());
         };
         let (result, receiver) = sync_channel(1);
@@ -192,15 +202,10 @@ impl Drop for Team {
 }
 
 fn work(queue: &Mutex<Receiver<Job>>, method: Method) {
-    let mut compressor = None;
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, result }) = job else { return };
-        let made = match &mut compressor {
-            Some(compressor) => Ok(compressor),
-            empty => Compressor::new(method).map(|new| empty.insert(new)),
-        };
-        if result.send(made.and_then(|compressor| compressor.compress(block))).is_err() {
+        if result.send(block.compress(method)).is_err() {
             return;
         }
     }

@@ -36,7 +36,6 @@ const CONTENTS: [&str; 4] = ["", "one", "two", "three"];
 
 /// What an edit may be. overlayfs renames directories by a redirect, or not at all.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(crate) enum Where {
     Plain,
     Overlay,

@@ -7,6 +7,7 @@ mod rules;
 #[path = "../rootfs/tree.rs"]
 mod tree;
 mod unpacked;
+mod upper;
 
 use std::fs;
 use std::path::Path;
