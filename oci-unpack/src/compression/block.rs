@@ -68,7 +68,7 @@ impl Block {
         let mut crc = 0;
         let bytes = match method {
             Method::Gzip { levels: [even, odd] } => {
-                let level = if self.index % 2 == 0 { even } else { odd };
+                let level = if self.index.is_multiple_of(2) { even } else { odd };
                 crc = crc32::crc32(0, own);
                 deflate(before, own, level, self.last)?
             }

@@ -57,7 +57,8 @@ fn edit_mounted(folder: &Path, seed: u64) -> bool {
 fn a_mount_and_its_upper_folder() {
     for seed in 400..415 {
         // overlayfs takes no upper folder on another overlayfs.
-        let dir = tempfile::tempdir_in(if Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let dir =
+            tempfile::tempdir_in(if Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" }).unwrap();
         let [lower, upper, after, result] =
             ["lower", "upper", "after", "result"].map(|name| dir.path().join(name));
         fs::create_dir(&lower).unwrap();
@@ -88,7 +89,8 @@ fn what_each_mark_means() {
         fs::write(at(name), "").unwrap();
     }
     fs::write(at("with content"), "x").unwrap();
-    let set = |name: &str, attribute: &str, value: &[u8]| setxattr(at(name), attribute, value, XattrFlags::empty());
+    let set =
+        |name: &str, attribute: &str, value: &[u8]| setxattr(at(name), attribute, value, XattrFlags::empty());
     if set("opaque", "user.overlay.opaque", b"y").is_err() {
         eprintln!("SKIP what_each_mark_means: needs a temporary folder with user.* attributes");
         return;
