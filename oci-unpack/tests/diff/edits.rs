@@ -34,7 +34,11 @@ const NAMES: [&[u8]; 9] =
 const MODES: [u32; 6] = [0o644, 0o755, 0o600, 0o4755, 0o1777, 0o711];
 const CONTENTS: [&str; 4] = ["", "one", "two", "three"];
 
-/// What an edit may be. overlayfs renames directories by a redirect, or not at all.
+/// Set for the root of a user namespace.
+pub(crate) const UNPRIVILEGED: &str = "OCI_UNPACK_EDIT_UNPRIVILEGED";
+
+/// What an edit may be. overlayfs renames directories by a redirect, or not at all, and shows the names of one file as files
+/// of different numbers when one of them was there before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Where {
     Plain,
@@ -44,7 +48,7 @@ pub(crate) enum Where {
 /// A tree of about so many nodes.
 pub(crate) fn grow(root: &Path, dice: &mut Dice, nodes: usize) {
     for _ in 0..nodes {
-        add(root, dice);
+        add(root, dice, Where::Plain);
     }
 }
 
@@ -54,13 +58,13 @@ pub(crate) fn edit(root: &Path, dice: &mut Dice, edits: usize, place: Where) {
         let all = nodes(root);
         let files: Vec<_> = all.iter().filter(|path| is(path, FileType::RegularFile)).cloned().collect();
         match dice.below(10) {
-            0..3 => add(root, dice),
+            0..3 => add(root, dice, place),
             3 => remove(dice.pick(&all)),
             4 => {
                 // Another type in its place, or a new file of the same name.
                 if let Some(path) = dice.pick(&all) {
                     remove(Some(path));
-                    make(path, &files, dice);
+                    make(path, if place == Where::Plain { &files } else { &[] }, dice);
                 }
             }
             5 => {
@@ -98,8 +102,9 @@ pub(crate) fn edit(root: &Path, dice: &mut Dice, edits: usize, place: Where) {
     }
 }
 
-fn add(root: &Path, dice: &mut Dice) {
+fn add(root: &Path, dice: &mut Dice, place: Where) {
     let files: Vec<_> = nodes(root).into_iter().filter(|path| is(path, FileType::RegularFile)).collect();
+    let files = if place == Where::Plain { files } else { Vec::new() };
     let directories = directories(root);
     let path = dice.pick(&directories).unwrap().join(name(dice));
     if fs::symlink_metadata(&path).is_err() {
@@ -129,7 +134,7 @@ fn make(path: &Path, files: &[PathBuf], dice: &mut Dice) {
             Some(file) => fs::hard_link(file, path).unwrap(),
             None => rustix::fs::mkfifoat(CWD, path, Mode::from(0o640)).unwrap(),
         },
-        _ if rustix::process::geteuid().is_root() && std::env::var_os("NO_DEVICES").is_none() => {
+        _ if privileged() => {
             let device = rustix::fs::makedev(1, 3 + dice.below(3) as u32);
             rustix::fs::mknodat(CWD, path, FileType::CharacterDevice, Mode::from(0o600), device).unwrap();
         }
@@ -149,7 +154,7 @@ fn remove(path: Option<&PathBuf>) {
 }
 
 fn decorate(path: &Path, dice: &mut Dice) {
-    if rustix::process::geteuid().is_root() && dice.below(2) == 0 {
+    if privileged() && dice.below(2) == 0 {
         let owner = 1000 + dice.below(2) as u32;
         std::os::unix::fs::lchown(path, Some(owner), Some(owner)).unwrap();
     }
@@ -159,6 +164,11 @@ fn decorate(path: &Path, dice: &mut Dice) {
     if dice.below(3) == 0 {
         let _ = rustix::fs::removexattr(path, "user.note");
     }
+}
+
+/// Whether owners and devices can be made: not by the root of a user namespace.
+fn privileged() -> bool {
+    rustix::process::geteuid().is_root() && std::env::var_os(UNPRIVILEGED).is_none()
 }
 
 fn set_time(path: &Path, dice: &mut Dice) {

@@ -9,8 +9,8 @@ use oci_unpack::Error;
 use oci_unpack::diff;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 
-use crate::edits::{Dice, Where, edit, grow};
-use crate::{apply, copy, entries, exact, list, show};
+use crate::edits::{Dice, UNPRIVILEGED, Where, edit, grow};
+use crate::{apply, copy, entries, exact, list, tree};
 
 const SEED: &str = "OCI_UNPACK_EDIT_OVERLAY";
 
@@ -23,7 +23,8 @@ fn edits_in_the_mount() {
     // Deleted and made anew: opaque in every kernel.
     fs::create_dir_all("merged/anew").unwrap();
     fs::write("merged/anew/file", "new").unwrap();
-    copy(Path::new("merged"), Path::new("after"));
+    // Looked at here: overlayfs does not always count the names of a file, which a copy would go by.
+    fs::write("after", tree::show(Path::new("merged"), std::env::var_os(UNPRIVILEGED).is_none())).unwrap();
 }
 
 /// Runs [`edits_in_the_mount`] over `lower` and `upper` of this folder. `false` when nothing can be mounted here.
@@ -42,7 +43,10 @@ fn edit_mounted(folder: &Path, seed: u64) -> bool {
     let mut command = Command::new("unshare");
     command.args(if root { &["-m"][..] } else { &["-Urm"] });
     command.args(["sh", "-c", script, "sh", &options]).arg(std::env::current_exe().unwrap());
-    command.current_dir(folder).env(SEED, seed.to_string()).env("NO_DEVICES", "1").stdout(Stdio::null());
+    command.current_dir(folder).env(SEED, seed.to_string()).stdout(Stdio::null());
+    if !root {
+        command.env(UNPRIVILEGED, "1");
+    }
     let output = command.output();
     let Ok(output) = output else { return false };
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -73,8 +77,8 @@ fn a_mount_and_its_upper_folder() {
         let (blob, _) = diff.write(Vec::new()).unwrap();
         copy(&lower, &result);
         apply(&blob, &result);
-        // overlayfs makes a file of its own of each name that is written, and shows it so.
-        assert_eq!(show(&result), show(&after), "seed {seed}: {:#?}", list(&diff));
+        let shown = tree::show(&result, rustix::process::geteuid().is_root());
+        assert_eq!(shown, fs::read_to_string(after).unwrap(), "seed {seed}: {:#?}", list(&diff));
     }
 }
 
