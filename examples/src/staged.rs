@@ -41,6 +41,8 @@ impl Staged {
             .prefix(&prefix)
             .tempdir_in(parent)
             .map_err(|e| Failure::during(format!("making a folder beside {}", destination.display()), e))?;
+        // A umask may take even its maker's rights.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))?;
         Ok(Self { destination: real, folder: Some(folder) })
     }
 

@@ -158,7 +158,7 @@ fn a_layout_that_cannot_be_written() {
         "$0" stat images:v1 >/dev/null
         "$0" ls images
         for command in "tag images:v1 v2" "untag images:v1" "append images:v1 more" "config images:v1 --author me" \
-            "new images:v3" "gc images --grace=0" "repack images:v4 bundle"; do
+            "new images:v3" "repack images:v4 bundle"; do
             "$0" $command && echo "$command succeeded"
         done || true
         [ "$(id -u)" = 0 ] || chmod -R u+w images
@@ -172,11 +172,11 @@ fn a_layout_that_cannot_be_written() {
     let program = env!("CARGO_BIN_EXE_oci-image");
     let output = command.args(["-c", script, program]).current_dir(scratch.path("")).output().unwrap();
     let (out, err) = (crate::scratch::text(&output.stdout), crate::scratch::text(&output.stderr));
-    // Nothing to collect is no failure; an unchanged bundle needs a tag all the same.
+    // An unchanged bundle needs a tag all the same.
     assert!(out.starts_with("v1\n"), "{out}{err}");
     assert_eq!(out.lines().filter(|line| line.ends_with("succeeded")).count(), 0, "{out}{err}");
     assert!(err.lines().all(|line| line.starts_with("error: ") || line.starts_with("caused by: ")), "{err}");
-    assert_eq!(err.lines().filter(|line| line.starts_with("error: ")).count(), 7, "{out}{err}");
+    assert_eq!(err.lines().filter(|line| line.starts_with("error: ")).count(), 6, "{out}{err}");
     let bundle = scratch.path("bundle");
     let left: Vec<_> = scratch.everything().into_keys().filter(|path| !path.starts_with(&bundle)).collect();
     assert_eq!(left, before);

@@ -1,7 +1,7 @@
 //! The users of an image whose files are in several folders.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use examples::Failure;
@@ -10,10 +10,14 @@ use tempfile::TempDir;
 /// A folder with what the layers together have as /etc/passwd and /etc/group; the uppermost layer comes first.
 pub(crate) fn users(layers: &[PathBuf]) -> Result<TempDir, Failure> {
     let folder = tempfile::tempdir()?;
+    let etc = folder.path().join("etc");
+    let own = fs::Permissions::from_mode(0o700);
+    // A umask may take even their maker's rights.
+    fs::set_permissions(folder.path(), own.clone())?;
+    fs::create_dir(&etc).and_then(|()| fs::set_permissions(&etc, own))?;
     for name in ["passwd", "group"] {
         let Some(found) = uppermost(layers, name) else { continue };
-        fs::create_dir_all(folder.path().join("etc"))?;
-        fs::copy(&found, folder.path().join("etc").join(name))
+        fs::copy(&found, etc.join(name))
             .map_err(|e| Failure::during(format!("reading {}", found.display()), e))?;
     }
     Ok(folder)

@@ -1,5 +1,7 @@
 //! Images unpacked for a comparison, with their owners.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use examples::{Failure, Progress};
@@ -15,7 +17,10 @@ pub(crate) struct Trees(TempDir);
 
 impl Trees {
     pub(crate) fn new() -> Result<Self, Failure> {
-        Ok(Self(tempfile::tempdir()?))
+        let folder = tempfile::tempdir()?;
+        // A umask may take even its maker's rights.
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700))?;
+        Ok(Self(folder))
     }
 
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
