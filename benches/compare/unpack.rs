@@ -87,14 +87,17 @@ fn bsdtar(layers: Vec<PathBuf>) -> Contender {
     })
 }
 
-/// Into a store of its own, as overlay layers. It mounts there, so it has a mount namespace, whose end unmounts.
+/// Into a store of its own, as overlay layers. It mounts there, so it has a mount namespace, whose end unmounts; and a
+/// `/run` in that, because the name of what it notes there may have 50 characters at most.
+const PODMAN: &str = r#"mount -t tmpfs tmpfs /run && exec podman "$@""#;
+
 fn podman(image: &Image) -> Contender {
     let image = format!("oci:{}:{TAG}", image.layout.display());
     Contender::new("podman pull (overlay)", &["podman", "unshare"], Destination::Empty, move |store| {
         let mut command = Command::new("unshare");
-        command.args(["-m", "podman", "--storage-driver", "overlay", "--root"]).arg(store.join("root"));
-        command.arg("--runroot").arg(store.join("run")).args(["pull", "-q", &image]);
-        command.env("TMPDIR", store);
+        command.args(["-m", "sh", "-c", PODMAN, "sh", "--storage-driver", "overlay"]);
+        command.arg("--root").arg(store.join("root")).args(["--runroot", "/run/podman"]);
+        command.args(["pull", "-q", &image]).env("TMPDIR", store);
         command
     })
 }
