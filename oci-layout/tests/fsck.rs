@@ -10,7 +10,7 @@ use oci_digest::content::{MemoryStore, Sink, Source, SourceExt};
 use oci_digest::{Algorithm, CancelToken, Descriptor, Digest, MediaType, Platform, digest_of, platform};
 use oci_layout::fsck::{FsckEvent, FsckOptions, FsckReport, Level, Problem, RepairOptions, Severity};
 use oci_layout::gc::GcOptions;
-use oci_layout::{Error, ImageLayout};
+use oci_layout::{Error, ImageLayout, LayoutOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -577,4 +577,22 @@ fn what_cannot_be_read_is_no_damage() {
     assert_eq!(report.of(Problem::Digest).count(), 0);
     assert!(report.of(Problem::Unreadable).count() > 0);
     assert!(matches!(layout.get(&layers[0]), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_shared_folder_has_its_quarantine_beside_the_blobs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shared = scratch.path().join("shared");
+    let open =
+        |name| LayoutOptions::default().shared_blobs(&shared).create(scratch.path().join(name)).unwrap();
+    let (one, other) = (open("one"), open("other"));
+    let blob = one.put(MediaType::ImageLayer, &b"blob"[..]).unwrap();
+    one.tag(&blob, "x").unwrap();
+    let store = MemoryStore::new();
+    store.ingest(&blob, &&b"blob"[..]).unwrap();
+    overwrite(&one, &blob, b"blub");
+    let report = one.repair(&options(), &RepairOptions::default().source(&store)).unwrap();
+    assert!(report.quarantined[0].1.starts_with(shared.join(".oci-layout/quarantine")), "{report:?}");
+    assert!(report.after.is_sound());
+    assert_eq!(other.read(&blob, 9).unwrap(), b"blob");
 }

@@ -16,7 +16,7 @@ use crate::lock::Lock;
 use crate::root::WORK;
 use crate::{Error, ImageLayout, Result};
 
-/// Where damaged blobs go, below the work folder: `quarantine/<algorithm>-<encoded>`.
+/// Where damaged blobs go, below the work folder beside the blobs: `quarantine/<algorithm>-<encoded>`.
 const QUARANTINE: &str = "quarantine";
 
 /// How [`ImageLayout::repair`] mends.
@@ -182,7 +182,9 @@ impl ImageLayout {
             // Somebody put a new one there.
             return Ok(None);
         }
-        let quarantine = self.root.make_folder(&[WORK, QUARANTINE])?;
+        // Beside the blobs, shared ones too: a file is moved in its own file system only.
+        let staging = self.root.staging();
+        let quarantine = staging.make_folder(&[WORK, QUARANTINE])?;
         let mut free = format!("{}-{}", name.algorithm, name.encoded);
         for number in 1.. {
             match fs::statat(&quarantine, &*free, AtFlags::SYMLINK_NOFOLLOW) {
@@ -190,7 +192,7 @@ impl ImageLayout {
                 _ => free = format!("{}-{}.{number}", name.algorithm, name.encoded),
             }
         }
-        let to = self.path().join(WORK).join(QUARANTINE).join(&free);
+        let to = staging.path().join(WORK).join(QUARANTINE).join(&free);
         fs::renameat(&folder, name.encoded, &quarantine, &*free).map_err(Error::io("move", &path))?;
         if self.options.sync.syncs() {
             fs::fsync(quarantine.as_fd()).map_err(Error::io("sync", &to))?;
@@ -242,7 +244,7 @@ impl ImageLayout {
 /// fetched.
 pub(super) fn is_quarantined(layout: &ImageLayout, digest: &Digest) -> bool {
     let Ok(name) = BlobName::of(digest) else { return false };
-    let Ok(Some(folder)) = layout.root.folder(&[WORK, QUARANTINE]) else { return false };
+    let Ok(Some(folder)) = layout.root.staging().folder(&[WORK, QUARANTINE]) else { return false };
     let name = format!("{}-{}", name.algorithm, name.encoded);
     fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
