@@ -199,6 +199,9 @@ impl Room {
         if self.mode == Mode::Rootfs {
             return Some(tree::show(&self.destination(), is_root()));
         }
+        if self.mode == Mode::Xattrs && !mount::knows_xattr_whiteouts() {
+            return mount::skip("whiteouts that are attributes (Linux 6.8)");
+        }
         mount::show(&self.destination(), report)
     }
 

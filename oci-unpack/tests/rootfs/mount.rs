@@ -8,6 +8,7 @@ use std::process::Command;
 
 use oci_unpack::{OverlayFormat, Report, overlay};
 
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen,
@@ -33,7 +34,11 @@ pub(crate) fn show(destination: &Path, report: &Report) -> Option<String> {
     lower.push(empty.path().to_owned());
     let userxattr = report.overlay == Some(OverlayFormat::User);
     if is_root() {
-        return Some(show_mounted(&lower, userxattr, true).unwrap());
+        return match show_mounted(&lower, userxattr, true) {
+            Ok(shown) => Some(shown),
+            Err(e @ (Errno::PERM | Errno::NODEV | Errno::NOSYS)) => skip(&format!("to mount overlays ({e})")),
+            Err(e) => panic!("mounting: {e}"),
+        };
     }
     let lower: Vec<_> = lower.iter().map(|dir| dir.to_str().unwrap()).collect();
     let output = Command::new("unshare")
@@ -61,7 +66,14 @@ pub(crate) fn show(destination: &Path, report: &Report) -> Option<String> {
     skip("to mount overlays in a user namespace (Linux 5.11)")
 }
 
-fn skip(needs: &str) -> Option<String> {
+/// Whether the kernel understands whiteouts that are attributes, which it does since 6.8.
+pub(crate) fn knows_xattr_whiteouts() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(8))
+}
+
+pub(crate) fn skip(needs: &str) -> Option<String> {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| eprintln!("SKIP the rows as overlayfs shows them: needs {needs}"));
     None
@@ -86,7 +98,7 @@ fn show_mounted(lower: &[PathBuf], userxattr: bool, owners: bool) -> rustix::io:
         match fsconfig_set_string(&context, "lowerdir+", *dir) {
             Ok(()) => {}
             // Before 6.7 there is only the list as a whole, of 255 bytes at most.
-            Err(rustix::io::Errno::INVAL) if index == 0 => {
+            Err(Errno::INVAL) if index == 0 => {
                 fsconfig_set_string(&context, "lowerdir", lower.join(":"))?;
                 break;
             }
