@@ -9,6 +9,7 @@ mod corpus;
 mod machine;
 mod measure;
 mod own;
+mod pack;
 mod pull;
 mod registry;
 mod run;
@@ -36,6 +37,8 @@ enum Job {
     Pull(Settings),
     /// Image layout → root file system: umoci, gzip, igzip or zstd and tar, bsdtar, podman
     Unpack(Settings),
+    /// Folder → layer: tar and gzip, umoci
+    Pack(Settings),
     /// Start to end of /bin/true in a container: crun, runc
     Run(run::Arguments),
     /// What is timed of ours
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().job {
         Job::Pull(settings) => settings.on_each_scratch(pull::compare),
         Job::Unpack(settings) => settings.on_each_scratch(unpack::compare),
+        Job::Pack(settings) => pack::compare(&settings),
         Job::Run(arguments) => run::compare(&arguments),
         Job::Own(job) => job.perform(),
     };

@@ -26,6 +26,8 @@ pub(crate) enum Job {
     },
     /// Layout → root file system
     Unpack { layout: PathBuf, rootfs: PathBuf },
+    /// Folder → layer
+    Pack { folder: PathBuf, layer: PathBuf },
     /// Bundle → a process, to its end
     Run { bundle: PathBuf, state: PathBuf, id: String },
     /// Whatever is left of a run that was ended → nothing; not timed
@@ -47,6 +49,11 @@ impl Job {
         match self {
             Self::Pull { reference, layout, no_sync } => pull(&reference, &layout, no_sync),
             Self::Unpack { layout, rootfs } => unpack_image(&layout, &rootfs),
+            Self::Pack { folder, layer } => {
+                let blob = std::fs::File::create(layer)?;
+                oci_unpack::pack::pack(&folder, blob, &oci_unpack::pack::PackOptions::default())?;
+                Ok(())
+            }
             Self::Run { bundle, state, id } => run(&bundle, state, id),
             Self::Delete { state, id } => Ok(Container::load(Some(&state), &id)?.delete(true)?),
         }

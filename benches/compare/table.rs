@@ -22,6 +22,11 @@ pub(crate) fn print(title: &str, outcome: &Outcome) -> io::Result<()> {
     write!(io::stdout().lock(), "{}", render(title, outcome))
 }
 
+/// A line below a table.
+pub(crate) fn note(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}\n")
+}
+
 fn render(title: &str, outcome: &Outcome) -> String {
     let mut text = format!(
         "| {title} | median, ms | least, ms | ÷ ours | CPU, ms | ÷ ours | peak, MiB |\n{}\n",

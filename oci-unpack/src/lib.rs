@@ -68,7 +68,8 @@
 //! extended attributes that need privileges are left out with a warning each, and all else is the same;
 //! [`Ownership`] has two more ways for such callers, which record the owners in an attribute. Times beyond what a file
 //! system keeps are clamped by kernels since 5.4. Nothing of the process is changed: not its umask, its working
-//! directory or its signals. One thread reads ahead while the caller's writes.
+//! directory or its signals. One thread reads ahead while the caller's writes;
+//! several compress ([`pack::PackOptions::threads`]).
 #![deny(unsafe_code)]
 
 mod ahead;

@@ -1,7 +1,7 @@
 //! Making layers: a folder, or entries by hand, into a blob that can be made again bit for bit.
 //!
 //! [`pack`] takes a folder. [`LayerWriter`] takes entries one by one, for programs that know what a layer shall
-//! hold. Both compress and hash on the way, in constant memory, and end with a [`PackedLayer`]: the blob's
+//! hold. Both compress and hash on the way, in constant memory and on several threads, and end with a [`PackedLayer`]: the blob's
 //! digest, the diffID, the sizes.
 //!
 //! # What makes a layer reproducible

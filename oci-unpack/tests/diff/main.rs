@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod edits;
+mod peers;
 mod random;
 mod rules;
 #[path = "../rootfs/tree.rs"]
