@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use oci_unpack::compression::Decoder;
 
-/// Reads gzip and zstd: what the archives of `oci_layout` ask for.
+/// Reads gzip and zstd: what the archives and checks of `oci_layout` ask for.
 ///
 /// # Errors
 /// When the stream is neither, and what reading can meet.

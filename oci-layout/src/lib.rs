@@ -57,6 +57,7 @@
 pub mod archive;
 mod blobs;
 mod content;
+mod decompress;
 pub mod edit;
 mod error;
 pub mod fsck;
@@ -69,6 +70,7 @@ mod references;
 mod root;
 
 pub use blobs::BlobWriter;
+pub use decompress::Decompress;
 pub use error::{Error, Result};
 pub use layout::ImageLayout;
 pub use options::{LayoutOptions, SyncPolicy};

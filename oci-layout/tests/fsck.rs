@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,9 +27,22 @@ struct Sound {
     referrer: Descriptor,
 }
 
-/// The layers' "compression": every byte turned over.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// The layers' "compression": it begins as gzip, and every byte is turned over.
 fn flipped(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|byte| !byte).collect()
+    GZIP.iter().copied().chain(bytes.iter().map(|byte| !byte)).collect()
+}
+
+fn unflip<'r>(mut reader: Box<dyn Read + Send + 'r>) -> io::Result<Box<dyn Read + Send + 'r>> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    let inner = bytes.strip_prefix(GZIP).or(bytes.strip_prefix(ZSTD)).unwrap();
+    if inner.starts_with(b"broken") {
+        return Err(io::Error::other("no stream"));
+    }
+    Ok(Box::new(io::Cursor::new(inner.iter().map(|byte| !byte).collect::<Vec<_>>())))
 }
 
 fn put_json(layout: &ImageLayout, media_type: MediaType, value: &Value) -> Descriptor {
@@ -73,15 +86,7 @@ fn config_of(layers: &[&str]) -> Value {
 }
 
 fn options() -> FsckOptions {
-    FsckOptions::default().decoder(|media_type, mut reader| {
-        assert_eq!(*media_type, MediaType::ImageLayerGzip);
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        if bytes.starts_with(b"broken") {
-            return Err("no stream".into());
-        }
-        Ok(Box::new(std::io::Cursor::new(flipped(&bytes))))
-    })
+    FsckOptions::default().decompress(unflip)
 }
 
 fn found(report: &FsckReport) -> Vec<(Severity, Problem)> {
@@ -100,7 +105,7 @@ fn a_sound_layout_is_sound() {
     assert!(report.is_sound());
     assert_eq!((report.documents, report.blobs, report.diff_ids), (4, 7, 2));
     let report = layout.fsck(&FsckOptions::default().level(Level::DiffIds)).unwrap();
-    assert_eq!((report.blobs, report.diff_ids), (7, 0), "without a decoder only plain layers");
+    assert_eq!((report.blobs, report.diff_ids), (7, 0), "without decompression only plain layers");
     let report = layout.fsck(&FsckOptions::default().level(Level::Structure)).unwrap();
     assert_eq!((report.documents, report.blobs, report.bytes), (4, 0, 0));
 }
@@ -317,7 +322,7 @@ fn documents_are_compared_with_each_other() {
     );
     check(
         "no stream",
-        image(&config_of(&["one", "two"]), &[layers[0], b"broken"], none),
+        image(&config_of(&["one", "two"]), &[layers[0], b"\x1f\x8bbroken"], none),
         &[(Error, P::DiffId)],
         "",
     );
@@ -595,4 +600,66 @@ fn a_shared_folder_has_its_quarantine_beside_the_blobs() {
     assert!(report.quarantined[0].1.starts_with(shared.join(".oci-layout/quarantine")), "{report:?}");
     assert!(report.after.is_sound());
     assert_eq!(other.read(&blob, 9).unwrap(), b"blob");
+}
+
+#[test]
+fn orphans_of_a_shared_folder_are_told_by_all_its_layouts_only() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shared = scratch.path().join("shared");
+    let open =
+        |name| LayoutOptions::default().shared_blobs(&shared).create(scratch.path().join(name)).unwrap();
+    let (one, other) = (open("one"), open("other"));
+    let put = |layout: &ImageLayout, text: &str| layout.put("text/plain".into(), text.as_bytes()).unwrap();
+    one.tag(&put(&one, "one"), "x").unwrap();
+    assert!(one.fsck(&options()).unwrap().findings.is_empty(), "nothing lies there that it does not name");
+    other.tag(&put(&other, "other"), "x").unwrap();
+    let orphan = put(&one, "orphan");
+
+    let report = one.fsck(&options()).unwrap();
+    assert_eq!(found(&report), [(Severity::Info, Problem::Untold)]);
+    assert!(report.findings[0].to_string().contains("2 blobs"), "{report:?}");
+    let told = one.fsck(&options().sharing([other.path(), one.path()])).unwrap();
+    assert_eq!(found(&told), [(Severity::Info, Problem::Orphan)]);
+    assert_eq!(told.findings[0].digest.as_ref(), Some(orphan.digest()));
+    assert!(one.fsck(&options().sharing([scratch.path().join("none")])).is_err());
+}
+
+/// Readers look at the bytes, but not all of them.
+#[test]
+fn a_layer_that_is_compressed_in_another_way_than_it_says_is_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let layout = ImageLayout::create(scratch.path().join("l")).unwrap();
+    let zstd: Vec<u8> = ZSTD.iter().copied().chain(flipped(b"inside").split_off(GZIP.len())).collect();
+    for (tag, media_type, bytes, expected) in [
+        ("gzip as plain", MediaType::ImageLayer, flipped(b"inside"), "no compression, its bytes are gzip"),
+        (
+            "plain as gzip",
+            MediaType::ImageLayerGzip,
+            b"inside".to_vec(),
+            "gzip, its bytes are no compression",
+        ),
+        ("zstd as gzip", MediaType::ImageLayerGzip, zstd, "gzip, its bytes are zstd"),
+        ("xz as gzip", MediaType::ImageLayerGzip, b"\xfd7zXZ\0".to_vec(), "gzip, its bytes are xz"),
+    ] {
+        let layer = layout.put(media_type, bytes.as_slice()).unwrap();
+        let config = put_json(
+            &layout,
+            MediaType::ImageConfig,
+            &json!({"architecture": "amd64", "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(Algorithm::Sha256, b"inside")]}}),
+        );
+        let manifest = put_json(
+            &layout,
+            MediaType::ImageManifest,
+            &json!({"schemaVersion": 2,
+            "mediaType": MediaType::ImageManifest, "config": config, "layers": [layer]}),
+        );
+        layout.tag(&manifest, "x").unwrap();
+        layout.gc(&GcOptions::default().grace(std::time::Duration::ZERO)).unwrap();
+        let report = layout.fsck(&options()).unwrap();
+        let reasons: Vec<_> = report.of(Problem::MediaType).map(|finding| finding.reason.clone()).collect();
+        assert_eq!(reasons, [format!("its media type says {expected}")], "{tag}");
+        // What nobody can decompress has no diffID; what can be has the right one here.
+        assert_eq!(report.of(Problem::DiffId).count(), usize::from(tag == "xz as gzip"), "{tag}: {report:?}");
+    }
 }

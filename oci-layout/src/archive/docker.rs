@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::members::Members;
-use super::{ArchiveOptions, docker_name, spool};
+use super::{ArchiveOptions, docker_name};
 use crate::blobs::invalid_offset;
+use crate::decompress::compression;
 use crate::{Error, Result};
 
 /// What names the images of a docker archive.
@@ -141,7 +142,7 @@ impl DockerArchive {
         if let Err(e) = self.members.open_at(place, 0).take(6).read_to_end(&mut magic) {
             return Err(failed(e));
         }
-        let media_type = match spool::compression(&magic) {
+        let media_type = match compression(&magic) {
             None => {
                 let diff_id = diff_id
                     .parse::<Digest>()

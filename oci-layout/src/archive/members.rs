@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::{ArchiveOptions, spool};
+use crate::decompress::compression;
 use crate::{Error, Result};
 
 /// Bytes that the headers of one member may take: long names come as data in front of it.
@@ -46,7 +47,7 @@ impl Members {
         let mut magic = [0; 6];
         let known = if is_file {
             let n = file.read_at(&mut magic, 0).map_err(Error::io("read", path))?;
-            spool::compression(magic.get(..n).unwrap_or_default())
+            compression(magic.get(..n).unwrap_or_default())
         } else {
             None
         };

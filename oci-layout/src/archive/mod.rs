@@ -44,4 +44,4 @@ pub use docker_writer::DockerArchiveWriter;
 pub use flat::FlatImage;
 pub use oci::OciArchive;
 pub use oci_writer::OciArchiveWriter;
-pub use options::{ArchiveOptions, Decompress};
+pub use options::ArchiveOptions;

@@ -1,10 +1,6 @@
-use std::io::{self, Read};
 use std::path::PathBuf;
 
-/// Gives the uncompressed bytes of a gzip or zstd stream, which it tells by its first bytes.
-///
-/// This crate brings no compression along; `oci_unpack::compression::Decoder` is made for it.
-pub type Decompress = for<'r> fn(Box<dyn Read + Send + 'r>) -> io::Result<Box<dyn Read + Send + 'r>>;
+use crate::Decompress;
 
 /// How archives are read and written: what can be left out.
 #[derive(Debug, Clone)]

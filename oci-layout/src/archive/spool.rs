@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 
 use super::ArchiveOptions;
+use crate::decompress::{MAGIC, compression};
 use crate::root::create_temporary;
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ pub(super) fn scratch(options: &ArchiveOptions) -> Result<File> {
 pub(super) fn archive(mut reader: impl Read + Send, path: &Path, options: &ArchiveOptions) -> Result<File> {
     let failed = |e: io::Error| Error::io("read", path)(e);
     let mut magic = Vec::new();
-    reader.by_ref().take(6).read_to_end(&mut magic).map_err(failed)?;
+    reader.by_ref().take(MAGIC as u64).read_to_end(&mut magic).map_err(failed)?;
     let known = compression(&magic);
     let whole = Box::new(io::Cursor::new(magic).chain(reader));
     let plain: Box<dyn Read + Send + '_> = match (known, options.decompress) {
@@ -65,15 +66,4 @@ fn copy(reader: &mut impl Read, file: &mut File, path: &Path) -> Result<u64> {
         file.write_all(buffer.get(..n).unwrap_or_default()).map_err(Error::io("spool", path))?;
         copied += n as u64;
     }
-}
-
-/// The compression that the first bytes of a stream show. A tar archive begins with a name.
-pub(super) fn compression(magic: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 4] = [
-        (&[0x1f, 0x8b], "gzip"),
-        (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
-        (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
-        (b"BZh", "bzip2"),
-    ];
-    known.iter().find(|(start, _)| magic.starts_with(start)).map(|(_, name)| *name)
 }

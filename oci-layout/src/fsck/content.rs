@@ -12,8 +12,9 @@ use oci_digest::{Algorithm, CancelToken, Descriptor, Digest, Hasher};
 
 use super::documents::{Promise, Walked, chain};
 use super::report::Findings;
-use super::{DecodeError, Finding, FsckEvent, FsckOptions, FsckReport, Level, Problem, Severity};
+use super::{Finding, FsckEvent, FsckOptions, FsckReport, Level, Problem, Severity};
 use crate::blobs::Listed;
+use crate::decompress::{MAGIC, compression};
 use crate::{ImageLayout, Result};
 
 /// Bytes per read.
@@ -101,7 +102,7 @@ impl Blob<'_> {
         };
         let algorithm = Algorithm::of(&self.blob.digest)?;
         let tee = Tee::new(file, algorithm, self.options.cancel.clone());
-        if let Some(decoded) = self.decoded(tee.clone()) {
+        if let Some(decoded) = self.decoded(tee.clone(), &mut outcome) {
             self.diff_id(decoded, buffer, &mut outcome);
         }
         // What the decoder left: bytes behind the end of its stream, or everything.
@@ -134,30 +135,43 @@ impl Blob<'_> {
     }
 
     /// A reader of what is inside, when that is to be checked and can be.
-    fn decoded(&self, tee: Tee) -> Option<Result<Box<dyn Read + Send>, DecodeError>> {
+    fn decoded(&self, mut tee: Tee, outcome: &mut Outcome) -> Option<io::Result<Box<dyn Read + Send>>> {
         let named =
             self.named.filter(|_| self.options.level >= Level::DiffIds && !self.promises.is_empty())?;
-        let Kind::Layer(Layer { compression, .. }) = Kind::of(named.media_type()) else { return None };
-        match (&self.options.decoder, compression) {
-            (Some(decoder), _) => Some(decoder(named.media_type(), Box::new(tee))),
-            (None, Compression::None) => Some(Ok(Box::new(tee))),
-            (None, _) => None,
+        let Kind::Layer(Layer { compression: declared, .. }) = Kind::of(named.media_type()) else {
+            return None;
+        };
+        if declared != Compression::None && self.options.decompress.is_none() {
+            return None;
         }
+        let mut magic = Vec::new();
+        if let Err(error) = tee.by_ref().take(MAGIC as u64).read_to_end(&mut magic) {
+            return Some(Err(error));
+        }
+        let found = compression(&magic);
+        let whole = Box::new(io::Cursor::new(magic).chain(tee));
+        if found != name(declared) {
+            let what = |name: Option<&'static str>| name.unwrap_or("no compression");
+            let reason =
+                format!("its media type says {}, its bytes are {}", what(name(declared)), what(found));
+            let finding = Finding { severity: Severity::Warning, ..self.finding(Problem::MediaType, reason) };
+            outcome.findings.push(finding);
+        }
+        Some(match (found, self.options.decompress) {
+            (Some("gzip" | "zstd"), Some(decompress)) => decompress(whole),
+            (Some(name @ ("xz" | "bzip2")), _) => Err(io::Error::new(io::ErrorKind::Unsupported, name)),
+            _ => Ok(whole),
+        })
     }
 
-    fn diff_id(
-        &self,
-        decoded: Result<Box<dyn Read + Send>, DecodeError>,
-        buffer: &mut [u8],
-        outcome: &mut Outcome,
-    ) {
+    fn diff_id(&self, decoded: io::Result<Box<dyn Read + Send>>, buffer: &mut [u8], outcome: &mut Outcome) {
         // Nearly always one, sha256.
         let mut algorithms: Vec<Algorithm> =
             self.promises.iter().filter_map(|promise| Algorithm::of(&promise.diff_id).ok()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         let mut hashers: Vec<Hasher> = algorithms.into_iter().map(Hasher::new).collect();
-        let read = decoded.map_err(|error| chain(&*error)).and_then(|mut reader| {
+        let read = decoded.map_err(|error| chain(&error)).and_then(|mut reader| {
             loop {
                 match reader.read(buffer) {
                     Ok(0) => return Ok(()),
@@ -195,6 +209,15 @@ impl Blob<'_> {
             Some(named) => finding.named(named),
             None => finding,
         }
+    }
+}
+
+/// A compression as first bytes tell it.
+fn name(compression: Compression) -> Option<&'static str> {
+    match compression {
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
+        _ => None,
     }
 }
 

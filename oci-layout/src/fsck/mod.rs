@@ -23,9 +23,9 @@ mod schema;
 use std::collections::HashMap;
 
 use crate::blobs::{Listed, Listing};
-use crate::gc::{GcOptions, Mark};
+use crate::gc::{self, GcOptions, Mark};
 use crate::{Error, ImageLayout, Result};
-pub use options::{DecodeError, Decoder, FsckEvent, FsckObserver, FsckOptions, Level};
+pub use options::{FsckEvent, FsckObserver, FsckOptions, Level};
 pub use repair::{RepairOptions, RepairReport};
 use report::Findings;
 pub use report::{Finding, FsckReport, Problem, Severity};
@@ -57,11 +57,18 @@ impl ImageLayout {
         }
         let mut walk = documents::Walk::new(self, options, &mut findings);
         let has_index = walk.index()?;
-        let orphans = if has_index { self.orphans(options, &listing.blobs, &mut walk)? } else { Vec::new() };
+        let (orphans, untold) =
+            if has_index { self.orphans(options, &listing.blobs, &mut walk)? } else { (Vec::new(), 0) };
         let walked = walk.finish();
         for orphan in orphans {
             let reason = format!("nothing names it; it has {} bytes", orphan.size);
             findings.add(Finding::new(Severity::Info, Problem::Orphan, reason).digest(&orphan.digest));
+        }
+        if untold > 0 {
+            let reason =
+                format!("{untold} blobs are not named here, and it was not told which layouts share them");
+            let folder = self.root.staging().path().to_owned();
+            findings.add(Finding::new(Severity::Info, Problem::Untold, reason).path(folder));
         }
         report.documents = walked.documents;
         if options.level >= Level::Digests {
@@ -71,29 +78,32 @@ impl ImageLayout {
         Ok(report)
     }
 
-    /// The blobs that a garbage collector would remove in time; what it would keep as a referrer is walked.
+    /// The blobs that a garbage collector would remove in time, and how many may be such in a folder of layouts that we
+    /// were not told of; what it would keep as a referrer is walked.
     fn orphans<'b>(
         &self,
         options: &FsckOptions,
         blobs: &'b [Listed],
         walk: &mut documents::Walk<'_, '_>,
-    ) -> Result<Vec<&'b Listed>> {
+    ) -> Result<(Vec<&'b Listed>, u64)> {
         let gc = GcOptions::default().ignore_damage(true).cancel(options.cancel.clone());
         let sizes: HashMap<_, _> = blobs.iter().map(|blob| (&blob.digest, blob.size)).collect();
-        let mut mark = Mark::new(self, &gc, &sizes);
+        let others = gc::others(self, options.sharing.as_deref().unwrap_or_default())?;
+        let mut mark = Mark::new(self, &gc, &sizes).sharing(&others);
         mark.index()?;
         let named: Vec<_> = blobs.iter().map(|blob| mark.is_live(&blob.digest)).collect();
         mark.candidates(blobs, |_| false)?;
-        let mut orphans = Vec::new();
+        // Other layouts may name what lies in a shared folder.
+        let is_untold = self.root.is_shared() && options.sharing.is_none();
+        let (mut orphans, mut untold) = (Vec::new(), 0_u64);
         for (blob, named) in blobs.iter().zip(named) {
             match (mark.is_live(&blob.digest), named) {
                 (true, true) => {}
                 (true, false) => walk.referrer(&blob.digest, blob.size)?,
-                // Other layouts may name what lies in a shared folder.
-                (false, _) if self.root.is_shared() => {}
+                (false, _) if is_untold => untold += 1,
                 (false, _) => orphans.push(blob),
             }
         }
-        Ok(orphans)
+        Ok((orphans, untold))
     }
 }

@@ -1,9 +1,10 @@
-use std::error::Error as StdError;
 use std::fmt;
-use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use oci_digest::{CancelToken, Descriptor, MediaType};
+use oci_digest::{CancelToken, Descriptor};
+
+use crate::Decompress;
 
 /// How much [`ImageLayout::fsck`](crate::ImageLayout::fsck) looks at. Each level holds those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -19,15 +20,6 @@ pub enum Level {
     DiffIds,
 }
 
-/// Takes the compression off a layer: its media type, its bytes, and the reader of what is inside.
-///
-/// This crate knows no compression. `oci_unpack::Decoder` in a closure is one.
-pub type Decoder =
-    Arc<dyn Fn(&MediaType, Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, DecodeError> + Send + Sync>;
-
-/// Why a decoder could not begin.
-pub type DecodeError = Box<dyn StdError + Send + Sync>;
-
 /// What is told of a check as it goes. It is called from several threads.
 pub type FsckObserver = Arc<dyn Fn(&FsckEvent<'_>) + Send + Sync>;
 
@@ -39,7 +31,11 @@ pub struct FsckOptions {
     pub level: Level,
     /// Takes the compression off layers, for [`Level::DiffIds`]. Without one only layers that are not compressed are
     /// checked there.
-    pub decoder: Option<Decoder>,
+    pub decompress: Option<Decompress>,
+    /// All other layouts that share the folder with the blobs, when it is
+    /// [shared](crate::LayoutOptions::shared_blobs). Without them nobody can tell which blobs there are orphans, and the
+    /// report says so. Default: not told.
+    pub sharing: Option<Vec<PathBuf>>,
     /// How many blobs are read at a time; 0, the default, is one for each core.
     pub jobs: usize,
     /// How many findings are kept, the worst of them. The rest is counted. Default: 10,000.
@@ -54,7 +50,8 @@ impl Default for FsckOptions {
     fn default() -> Self {
         Self {
             level: Level::default(),
-            decoder: None,
+            decompress: None,
+            sharing: None,
             jobs: 0,
             max_findings: 10_000,
             observer: None,
@@ -71,17 +68,18 @@ impl FsckOptions {
         self
     }
 
-    /// Sets [`decoder`](Self::decoder), and the level to [`Level::DiffIds`].
+    /// Sets [`decompress`](Self::decompress), and the level to [`Level::DiffIds`].
     #[must_use]
-    pub fn decoder(
-        mut self,
-        decoder: impl Fn(&MediaType, Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, DecodeError>
-        + Send
-        + Sync
-        + 'static,
-    ) -> Self {
-        self.decoder = Some(Arc::new(decoder));
+    pub fn decompress(mut self, decompress: Decompress) -> Self {
+        self.decompress = Some(decompress);
         self.level = Level::DiffIds;
+        self
+    }
+
+    /// Sets [`sharing`](Self::sharing).
+    #[must_use]
+    pub fn sharing<P: Into<PathBuf>>(mut self, others: impl IntoIterator<Item = P>) -> Self {
+        self.sharing = Some(others.into_iter().map(Into::into).collect());
         self
     }
 
@@ -124,7 +122,8 @@ impl fmt::Debug for FsckOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FsckOptions")
             .field("level", &self.level)
-            .field("decoder", &self.decoder.is_some())
+            .field("decompress", &self.decompress.is_some())
+            .field("sharing", &self.sharing)
             .field("jobs", &self.jobs)
             .field("max_findings", &self.max_findings)
             .field("observer", &self.observer.is_some())

@@ -83,6 +83,9 @@ pub enum Problem {
     Algorithm,
     /// A blob that nothing names. Garbage collection removes it in time.
     Orphan,
+    /// A [shared folder](crate::LayoutOptions::shared_blobs) holds blobs that this layout does not name. Whether they are
+    /// orphans, only [the other layouts](super::FsckOptions::sharing) tell.
+    Untold,
     /// A file or folder below `blobs` that is not known.
     Unknown,
 }

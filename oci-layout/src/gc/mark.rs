@@ -75,7 +75,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Lets what other layouts name live, too.
-    pub(super) fn sharing(mut self, others: &'a [ImageLayout]) -> Self {
+    pub(crate) fn sharing(mut self, others: &'a [ImageLayout]) -> Self {
         self.sharing = others;
         self
     }

@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use crate::{ImageLayout, Result};
 pub(crate) use mark::Mark;
 pub use options::{Count, GcEvent, GcObserver, GcOptions, GcReport};
+pub(crate) use sharing::others;
 
 impl ImageLayout {
     /// Removes blobs that nothing in index.json leads to, and what interrupted writers left.
@@ -50,7 +51,7 @@ impl ImageLayout {
     /// no error: an index may list platforms that were never fetched. And what reading and removing can meet.
     pub fn gc(&self, options: &GcOptions) -> Result<GcReport> {
         let now = SystemTime::now();
-        let others = sharing::others(self, options)?;
+        let others = sharing::told(self, options)?;
         let listing = self.list_blobs()?;
         let sizes: HashMap<_, _> = listing.blobs.iter().map(|blob| (&blob.digest, blob.size)).collect();
         let is_young =

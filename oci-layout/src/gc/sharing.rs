@@ -1,22 +1,30 @@
 //! Layouts that keep their blobs in one folder: none is collected without the others.
 
+use std::path::PathBuf;
+
 use rustix::fs;
 
 use super::GcOptions;
 use crate::lock::Lock;
 use crate::{Error, ImageLayout, Result};
 
-/// The other layouts of a shared folder, each once.
-pub(super) fn others(layout: &ImageLayout, options: &GcOptions) -> Result<Vec<ImageLayout>> {
+/// The layouts that the options tell of, without which a shared folder is not collected.
+pub(super) fn told(layout: &ImageLayout, options: &GcOptions) -> Result<Vec<ImageLayout>> {
+    match &options.sharing {
+        Some(paths) => others(layout, paths),
+        None if !layout.root.is_shared() => Ok(Vec::new()),
+        None => Err(Error::Refused {
+            path: layout.path().to_owned(),
+            reason: "its blobs are in a folder with those of other layouts, and garbage collection was not told which",
+        }),
+    }
+}
+
+/// The other layouts of a shared folder, each once; a layout with its own blobs has none.
+pub(crate) fn others(layout: &ImageLayout, paths: &[PathBuf]) -> Result<Vec<ImageLayout>> {
     if !layout.root.is_shared() {
         return Ok(Vec::new());
     }
-    let Some(paths) = &options.sharing else {
-        return Err(Error::Refused {
-            path: layout.path().to_owned(),
-            reason: "its blobs are in a folder with those of other layouts, and garbage collection was not told which",
-        });
-    };
     let mut others: Vec<(ImageLayout, (u64, u64))> = Vec::new();
     for path in paths {
         let other = layout.options.clone().open(path)?;

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use examples::{Access, Failure, Progress, print_line, printable};
+use examples::{Access, Failure, Progress, decompress, print_line, printable};
 use oci_client::Reference;
 use oci_digest::content::Source;
 use oci_layout::ImageLayout;
 use oci_layout::fsck::{Finding, FsckEvent, FsckOptions, FsckReport, Level, RepairOptions, Severity};
-use oci_unpack::compression::{Compression, Decoder};
 use serde_json::{Value, json};
 
 /// Checks a layout, and mends it
@@ -60,9 +59,7 @@ impl Fsck {
         let options = match self.level {
             Depth::Structure => options.level(Level::Structure),
             Depth::Digests => options,
-            Depth::DiffIds => options.decoder(|media_type, reader| {
-                Ok(Box::new(Decoder::new(reader, Compression::of_media_type(media_type))?))
-            }),
+            Depth::DiffIds => options.decompress(decompress),
         };
         let report =
             if self.repair { self.mend(&layout, &options, &progress) } else { Ok(layout.fsck(&options)?) };
