@@ -214,6 +214,67 @@ fn an_index_goes_whole_where_there_is_room_for_it() {
 }
 
 #[test]
+fn a_format_makes_images_what_other_tools_look_for() {
+    need_tools!("a_format_makes_images_what_other_tools_look_for", "skopeo");
+    let folder = peers::scratch();
+    let at = folder.path();
+    let made = layout(at);
+    let expected = essence(&at.join("layout"), "docker");
+    // docker's images, where skopeo looks for OCI's alone.
+    for (n, place) in ["oci:given:x", "oci-archive:given.tar:x"].iter().enumerate() {
+        ok(at, &["copy", "--format", "oci", "oci:layout:docker", place]);
+        let raw: Value = serde_json::from_slice(&skopeo(at, &["inspect", "--raw", place]).stdout).unwrap();
+        assert_eq!(raw["mediaType"], MediaType::ImageManifest.as_ref());
+        skopeo(at, &[&AMD64[..], &["copy", "-q", place, &format!("oci:back:{n}")]].concat());
+        assert_eq!(essence(&at.join("back"), &n.to_string()), expected, "{place}");
+        // The config's bytes are the same.
+        ok(at, &["copy", place, &format!("oci:mine:{n}")]);
+        assert!(
+            exactly(&at.join("mine"), &n.to_string()) == exactly(&at.join("layout"), "docker"),
+            "{place}"
+        );
+    }
+    // The other way, an index with all that it names, which skopeo reads as docker's and turns back.
+    ok(at, &["copy", "--all", "--format", "docker", "oci:layout:multi", "dir:list"]);
+    let raw: Value = serde_json::from_slice(&skopeo(at, &["inspect", "--raw", "dir:list"]).stdout).unwrap();
+    assert_eq!(raw["mediaType"], Family::Docker.index().as_ref());
+    assert_eq!(raw["manifests"][1]["mediaType"], Family::Docker.manifest().as_ref());
+    skopeo(at, &["copy", "-q", "--all", "dir:list", "oci:back:list"]);
+    assert_eq!(essence(&at.join("back"), "list"), essence(&at.join("layout"), "small"));
+    // And skopeo's own conversion comes to the same manifest but for the order and spaces of its JSON.
+    ok(at, &["copy", "--format", "docker", "--platform", "linux/arm64", "oci:layout:multi", "dir:ours"]);
+    let arm =
+        ["--override-arch", "arm64", "copy", "-q", "--format", "v2s2", "oci:layout:multi", "dir:theirs"];
+    skopeo(at, &arm);
+    let manifest = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(at.join(name).join("manifest.json")).unwrap()).unwrap()
+    };
+    let (ours, theirs) = (manifest("ours"), manifest("theirs"));
+    assert_eq!(ours["mediaType"], theirs["mediaType"]);
+    assert_eq!(ours["config"], theirs["config"]);
+    // skopeo compresses what was not.
+    assert_eq!(ours["layers"].as_array().unwrap()[1..], theirs["layers"].as_array().unwrap()[1..]);
+
+    // What cannot be said is refused, or told.
+    image(&made, Family::Oci, "amd64", &[("z", Compression::Zstd)], "zstd");
+    let (code, said) = fails(at, &["copy", "--format", "docker", "oci:layout:zstd", "oci:no:x"]);
+    assert!(code == 1 && said.contains("unsupported media type"), "{said}");
+    assert!(!at.join("no").exists());
+    let mut edit = ImageEdit::open(&made, "small", None).unwrap();
+    edit.annotate("a", Some("b"));
+    edit.commit(&made, &["annotated"]).unwrap();
+    let output = peers::run(&mut oci_copy(
+        at,
+        &["copy", "--platform", "linux/amd64", "--format", "docker", "oci:layout:annotated", "dir:annotated"],
+    ));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("/annotations was left out"), "{said}");
+    assert!(manifest("annotated").get("annotations").is_none());
+    let (code, _) = fails(at, &["copy", "--format", "oci", "--referrers", "oci:layout:small", "oci:no:x"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
 fn layouts_share_their_blobs_as_those_of_skopeo_do() {
     need_tools!("layouts_share_their_blobs_as_those_of_skopeo_do", "skopeo");
     let folder = peers::scratch();

@@ -24,9 +24,12 @@
 //! again.commit_in(&layout, &["v1"])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`Converted`] gives whole images the other [`Family`]'s media types.
 
 mod artifact;
 mod config;
+mod convert;
 mod family;
 mod image;
 mod index;
@@ -36,6 +39,7 @@ mod part;
 
 pub use artifact::Artifact;
 pub use config::ConfigEdit;
+pub use convert::{Converted, Loss};
 pub use family::Family;
 pub use image::ImageEdit;
 pub use index::IndexEdit;

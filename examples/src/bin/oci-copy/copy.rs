@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use examples::{Access, Failure, Progress, human_size, print_line};
-use oci_digest::content::{self, CopyOptions, CopyReport, Event, Platforms};
+use oci_digest::content::{self, CopyOptions, CopyReport, Event, Platforms, Source};
 use oci_digest::{Descriptor, Platform, platform};
+use oci_layout::edit::{Converted, Family};
 use serde_json::{Value, json};
 
 use crate::destination::{self, Destination};
@@ -28,6 +29,10 @@ pub(crate) struct Copy {
     /// Bring along what refers to the image: signatures, attestations, bills of materials
     #[arg(long)]
     referrers: bool,
+    /// Give the image this family's media types; its manifest becomes another one, and signatures fit no more. "oci" is for
+    /// layouts and archives of it that other tools read, "docker" for old registries; it has no zstd, artifacts or annotations
+    #[arg(long, value_enum, conflicts_with = "referrers")]
+    format: Option<Format>,
     /// How many blobs at a time
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -51,13 +56,27 @@ pub(crate) struct Copy {
     destination: Place,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Oci,
+    Docker,
+}
+
 impl Copy {
     pub(crate) fn go(self) -> Result<(), Failure> {
         // First, so that threads inherit which signals wait.
         let cancel = examples::interruption()?;
         self.check()?;
         let progress = Progress::new(self.json);
-        let source = source::open(&self.source, &self.access, self.src_shared_blob_dir.as_deref())?;
+        let opened = source::open(&self.source, &self.access, self.src_shared_blob_dir.as_deref())?;
+        let converted = self.format.map(|format| {
+            let family = match format {
+                Format::Oci => Family::Oci,
+                Format::Docker => Family::Docker,
+            };
+            Converted::new(&*opened.source, family).platforms(self.platforms())
+        });
+        let source: &dyn Source = converted.as_ref().map_or(&*opened.source, |converted| converted);
         let told = progress.clone();
         let options = CopyOptions::default()
             .platforms(self.platforms())
@@ -73,17 +92,20 @@ impl Copy {
         let report = if self.dry_run {
             let there = Destination::look(&self.destination, &self.access, shared)?;
             let plan = Plan { of: there.as_ref().map(Destination::sink) };
-            content::copy(&*source.source, &source.name, &plan, &options).map_err(during)?
+            content::copy(source, &opened.name, &plan, &options).map_err(during)?
         } else {
             // Before anything is made there: whether there is anything to copy.
-            source.source.resolve(&source.name).map_err(during)?;
+            source.resolve(&opened.name).map_err(during)?;
             let destination = Destination::open(&self.destination, &self.access, shared)?;
-            let report =
-                content::copy(&*source.source, &source.name, destination.sink(), &options).map_err(during)?;
+            let report = content::copy(source, &opened.name, destination.sink(), &options).map_err(during)?;
             destination.finish()?;
             report
         };
         progress.finish();
+        for loss in converted.iter().flat_map(Converted::losses) {
+            let what = format!("{} was left out: docker's format has no place for it", loss.pointer);
+            progress.warn(loss.digest.as_ref(), &what);
+        }
         self.report(&report, &progress);
         Ok(())
     }
