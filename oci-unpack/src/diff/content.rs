@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 
 use oci_digest::{Algorithm, Digest, Hasher};
-use rustix::fs::{SeekFrom, seek};
 use rustix::io::{Errno, pread};
+
+use crate::pack::next_data;
 
 /// The digest of a file's content: SHA-256 over its blocks of 4096 bytes. A block goes in as the byte `D` and its
 /// bytes, a run of blocks of zeros as the byte `Z` and their number (64 bits, little endian), so that a hole
@@ -158,21 +159,6 @@ pub(crate) fn same(a: impl AsFd, b: impl AsFd, size: u64) -> rustix::io::Result<
         }
         at += n as u64;
     }
-}
-
-/// The next stretch of a file that is no hole; all of the rest on file systems that do not know.
-fn next_data(file: impl AsFd, at: u64, size: u64) -> rustix::io::Result<Option<std::ops::Range<u64>>> {
-    if at >= size {
-        return Ok(None);
-    }
-    let start = match seek(&file, SeekFrom::Data(at)) {
-        Ok(start) => start,
-        Err(Errno::NXIO) => return Ok(None),
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(at..size)),
-        Err(errno) => return Err(errno),
-    };
-    let end = seek(&file, SeekFrom::Hole(start)).unwrap_or(size);
-    Ok((start < size).then(|| start..end.min(size)))
 }
 
 fn read_at(file: impl AsFd, at: u64, end: u64, buffer: &mut [u8]) -> rustix::io::Result<usize> {

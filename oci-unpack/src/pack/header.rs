@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use super::sparse;
 use crate::framing::{BLOCK, Entry, EntryKind, Timestamp};
 
 /// The name of PAX header blocks; it names no file.
@@ -17,11 +18,22 @@ pub(super) fn write_header(out: &mut impl Write, entry: &Entry) -> io::Result<()
     let mut records = Records::default();
     let mut header = tar::Header::new_ustar();
 
-    let path = path_fields(&entry.path);
+    let map = entry.segments.as_ref().map(|segments| sparse::map(segments, entry.size)).unwrap_or_default();
+    let shown = match &entry.segments {
+        Some(_) => {
+            records.push(&b"GNU.sparse.major"[..], b"1");
+            records.push(&b"GNU.sparse.minor"[..], b"0");
+            records.push(&b"GNU.sparse.realsize"[..], entry.size.to_string().as_bytes());
+            records.name("GNU.sparse.name", &entry.path);
+            Cow::Owned(sparse_name(&entry.path))
+        }
+        None => Cow::Borrowed(&entry.path[..]),
+    };
+    let path = path_fields(&shown);
     if path.is_none() {
-        records.name("path", &entry.path);
+        records.name("path", &shown);
     }
-    let (prefix, name) = path.unwrap_or((b"", ascii_prefix(&entry.path)));
+    let (prefix, name) = path.unwrap_or((b"", ascii_prefix(&shown)));
     let link = if fits(&entry.link, 100) {
         &entry.link[..]
     } else {
@@ -51,7 +63,7 @@ pub(super) fn write_header(out: &mut impl Write, entry: &Entry) -> io::Result<()
     header.set_mode(entry.mode & 0o7777);
     header.set_uid(records.number("uid", entry.uid.into(), MAX_8));
     header.set_gid(records.number("gid", entry.gid.into(), MAX_8));
-    let size = if entry.kind == EntryKind::Regular { entry.size } else { 0 };
+    let size = if entry.kind == EntryKind::Regular { map.len() as u64 + entry.stored_size() } else { 0 };
     header.set_size(records.number("size", size, MAX_12));
     header.set_mtime(records.time(entry.mtime));
     for (name, value) in &entry.xattrs {
@@ -76,7 +88,14 @@ pub(super) fn write_header(out: &mut impl Write, entry: &Entry) -> io::Result<()
         out.write_all(&body)?;
         write_padding(out, body.len() as u64)?;
     }
-    out.write_all(header.as_bytes())
+    out.write_all(header.as_bytes())?;
+    out.write_all(&map)
+}
+
+/// What readers that do not know sparse entries see: a file of its own, with the map in front, as GNU tar names it.
+fn sparse_name(path: &[u8]) -> Vec<u8> {
+    let (dir, name) = path.split_at(path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1));
+    [dir, b"GNUSparseFile.0/", name].concat()
 }
 
 /// Fills the last block of `size` bytes.

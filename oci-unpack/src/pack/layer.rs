@@ -147,8 +147,9 @@ impl<W: Write> LayerWriter<W> {
         ))
     }
 
-    /// Writes an entry whose name is relative and no surprise.
+    /// Writes an entry whose name is relative and no surprise, and whose data is whole.
     fn write(&mut self, mut entry: Entry, data: impl Read) -> Result<()> {
+        entry.segments = None;
         check(&entry)?;
         if !self.names.insert(entry.path.clone().into_boxed_slice()) {
             // image-spec layer.md: a layer must not have duplicate entries.
@@ -160,14 +161,14 @@ impl<W: Write> LayerWriter<W> {
         self.write_checked(&entry, data)
     }
 
-    /// Writes an entry of a tree, whose names are right and come only once.
+    /// Writes an entry of a tree, whose names are right and come only once. Of a sparse file `data` is what is stored.
     pub(super) fn write_checked(&mut self, entry: &Entry, mut data: impl Read) -> Result<()> {
         write_header(&mut self.out, entry).map_err(writing)?;
         self.entries += 1;
         if entry.kind != EntryKind::Regular {
             return Ok(());
         }
-        let mut left = entry.size;
+        let mut left = entry.stored_size();
         while left > 0 {
             let want = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
             let n = read(&mut data, self.buffer.get_mut(..want).unwrap_or_default(), entry)?;
@@ -181,7 +182,7 @@ impl<W: Write> LayerWriter<W> {
         if read(&mut data, &mut [0], entry)? > 0 {
             return Err(Error::entry(&entry.path, format!("longer than its size of {}", entry.size)));
         }
-        write_padding(&mut self.out, entry.size).map_err(writing)
+        write_padding(&mut self.out, entry.stored_size()).map_err(writing)
     }
 
     fn entry(&self, path: impl AsRef<Path>, kind: EntryKind, mode: u32) -> Entry {

@@ -10,8 +10,8 @@
 //! - only what a layer means is written: no user names, access times, inode numbers, device numbers of the disk;
 //! - times are whole seconds, because a tree that travelled through other tools has no others; see
 //!   [`PackOptions::nanoseconds`] and [`PackOptions::latest_mtime`];
-//! - holes of sparse files are written as zeros: how a file lies on the disk is not what it is, and not every
-//!   reader of layers knows sparse entries;
+//! - holes of sparse files are written as zeros, unless [`PackOptions::sparse`] asks for sparse entries: not every reader
+//!   of layers knows them. How a file lies on the disk is not what it is, so that its zeros decide;
 //! - plain ustar headers, with PAX records only for what those cannot hold.
 
 mod header;
@@ -21,6 +21,7 @@ mod options;
 mod owners;
 mod packed;
 pub(crate) mod recorded;
+mod sparse;
 pub(crate) mod walk;
 mod xattrs;
 
@@ -29,4 +30,5 @@ pub(crate) use layer::refuse_whiteout;
 pub use options::PackOptions;
 pub use owners::{IdRange, Owners};
 pub use packed::{PackEvent, PackedLayer};
+pub(crate) use sparse::next_data;
 pub use walk::{pack, pack_observed};

@@ -15,6 +15,7 @@ pub struct PackOptions {
     pub(super) owners: Owners,
     pub(super) trusted_xattrs: bool,
     pub(crate) root_entry: bool,
+    pub(super) sparse: bool,
 }
 
 impl PackOptions {
@@ -68,6 +69,14 @@ impl PackOptions {
     /// root. Default: off, a root that no layer names is 0755 and 0:0.
     pub fn root_entry(mut self, write: bool) -> Self {
         self.root_entry = write;
+        self
+    }
+
+    /// Writes files with pages of zeros as sparse entries (GNU's format 1.0 in PAX records), which unpack to files with
+    /// holes. GNU tar, bsdtar and Go's archive/tar, and so umoci, podman and docker, read them; the crate `tar` does
+    /// not. Default: off, zeros are written and compressed.
+    pub fn sparse(mut self, write: bool) -> Self {
+        self.sparse = write;
         self
     }
 

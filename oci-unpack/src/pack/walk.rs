@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use super::layer::{check, refuse_whiteout};
 use super::node::{Folder, Node};
 use super::recorded::Records;
+use super::sparse::{Stored, segments};
 use super::{LayerWriter, PackEvent, PackOptions, PackedLayer};
-use crate::framing::EntryKind;
+use crate::framing::{EntryKind, Segment};
 use crate::{Error, Result};
 
 /// Packs what a folder holds into a layer, whose blob goes to `sink`.
@@ -115,7 +116,7 @@ impl<W: Write> Packer<'_, W> {
             && let Some(first) = self.links.get(&node.identity.inode())
         {
             let link = Node { kind: EntryKind::HardLink, size: 0, link: first.clone(), ..node };
-            self.write(&link, io::empty())?;
+            self.write(&link, None, io::empty())?;
             return Ok(None);
         }
         if node.linked {
@@ -128,21 +129,35 @@ impl<W: Write> Packer<'_, W> {
                 }
                 errno => self.failed("opening", errno),
             })?;
-            self.write(&node, File::from(file))?;
+            self.content(&node, File::from(file))?;
         } else {
-            self.write(&node, io::empty())?;
+            self.write(&node, None, io::empty())?;
         }
         Ok(None)
+    }
+
+    /// Writes an open file, with its zeros or without.
+    fn content(&mut self, node: &Node, mut file: File) -> Result<()> {
+        if self.options.sparse {
+            if let Some(segments) = segments(&file, node.size).map_err(|e| self.failed("reading", e))? {
+                let left = segments.iter().rev().copied().collect();
+                return self.write(node, Some(segments), Stored { file, left });
+            }
+            file.rewind().map_err(|e| self.failed("reading", e))?;
+        }
+        self.write(node, None, file)
     }
 
     /// Writes the entry of an open directory.
     pub(crate) fn folder(&mut self, dir: &Folder) -> Result<()> {
         let node = dir.node().map_err(|e| self.failed("reading", e))?;
-        self.write(&node, io::empty())
+        self.write(&node, None, io::empty())
     }
 
-    fn write(&mut self, node: &Node, data: impl Read) -> Result<()> {
+    /// With a map, `data` has what is stored and no more.
+    fn write(&mut self, node: &Node, segments: Option<Vec<Segment>>, data: impl Read) -> Result<()> {
         let (mut entry, skipped) = node.entry(&self.path, self.options)?;
+        entry.segments = segments;
         for name in skipped {
             let (path, name) = (self.path_buf(), String::from_utf8_lossy(&name).into_owned());
             (self.observer)(PackEvent::XattrSkipped { path, name });

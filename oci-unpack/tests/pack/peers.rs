@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use oci_unpack::compression::Compression;
 use oci_unpack::pack::{LayerWriter, Owners, PackOptions, PackedLayer, pack};
+use oci_unpack::{Rootfs, UnpackOptions};
 
 use crate::folder::tree;
 
@@ -173,5 +174,60 @@ fn odd_names() {
         let mut expected = names.map(<[u8]>::to_vec);
         expected.sort();
         assert_eq!(found, expected, "{program}");
+    }
+}
+
+/// Files with holes, at their ends, between, and nothing but a hole: as sparse entries they come out with the same
+/// content and without the zeros, and the layer does not depend on how they lay on the disk.
+#[test]
+fn sparse_entries() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let long = format!("{}/{}", "d".repeat(120), "f".repeat(120));
+    let [sparse_dir, whole_dir] = ["sparse", "whole"].map(|name| dir.path().join(name));
+    for tree in [&sparse_dir, &whole_dir] {
+        fs::create_dir_all(tree.join(&long).parent().unwrap()).unwrap();
+        for (name, size, data) in [
+            ("plain", 5u64, &[0u64][..]),
+            ("hole", 1 << 20, &[][..]),
+            ("front", 1 << 20, &[(1 << 20) - 5]),
+            ("end", (1 << 20) + 77, &[0]),
+            (&long, 3 << 20, &[4096, 100_000, 2 << 20]),
+        ] {
+            let file = fs::File::create(tree.join(name)).unwrap();
+            if tree == &whole_dir {
+                file.write_all_at(&vec![0; size as usize], 0).unwrap();
+            }
+            file.set_len(size).unwrap();
+            for at in data {
+                file.write_all_at(b"data!", *at).unwrap();
+            }
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let folder = fs::File::open(tree.join(&long).parent().unwrap()).unwrap();
+        folder.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let options = PackOptions::default().compression(Compression::None).sparse(true);
+    let blob = dir.path().join("layer.tar");
+    let (_, layer) = pack(&sparse_dir, fs::File::create(&blob).unwrap(), &options).unwrap();
+    assert!(layer.size < 200_000, "{}", layer.size);
+    assert_eq!(pack(&whole_dir, Vec::new(), &options).unwrap().1, layer);
+    let allocated = |tree: &Path| fs::metadata(tree.join(&long)).unwrap().blocks() * 512;
+    let ours = dir.path().join("ours");
+    fs::create_dir(&ours).unwrap();
+    let mut rootfs = Rootfs::open(&ours, &UnpackOptions::default()).unwrap();
+    rootfs.apply(fs::File::open(&blob).unwrap()).unwrap();
+    rootfs.finish().unwrap();
+    assert_eq!(listing(&ours), listing(&sparse_dir));
+    assert!(allocated(&ours) <= 64 << 10, "{}", allocated(&ours));
+    for program in ["tar", "bsdtar"] {
+        if !is_there(program) {
+            eprintln!("SKIP sparse_entries: needs {program}");
+            continue;
+        }
+        let out = dir.path().join(program);
+        fs::create_dir(&out).unwrap();
+        run(Command::new(program).arg("-xpf").arg(&blob).arg("-C").arg(&out));
+        assert_eq!(listing(&out), listing(&sparse_dir), "{program}");
     }
 }

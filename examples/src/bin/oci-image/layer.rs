@@ -15,13 +15,16 @@ pub(crate) struct LayerFlags {
     /// How the new layer is compressed
     #[arg(long, value_enum, default_value = "gzip")]
     compression: Compress,
-    /// The compression level: 0 to 9 for gzip [default: 6], 1 to 22 for zstd [default: 3]
+    /// The compression level: 0 to 9 for gzip [default: 7 and 9 in turn], 1 to 22 for zstd [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=22))]
     level: Option<u32>,
     /// One owner for everything in the layer [default: the files' own, and 0:0 where those mean nothing
     /// outside]
     #[arg(long, value_name = "UID:GID", value_parser = ids)]
     owner: Option<(u32, u32)>,
+    /// Write files that have pages of zeros as sparse entries, which unpack to files with holes
+    #[arg(long)]
+    sparse: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -34,7 +37,7 @@ enum Compress {
 impl LayerFlags {
     /// No file is younger than SOURCE_DATE_EPOCH. Unless --owner says otherwise, the owners are these.
     pub(crate) fn options(&self, owners: Owners) -> Result<PackOptions, Failure> {
-        let mut options = PackOptions::default().compression(match self.compression {
+        let mut options = PackOptions::default().sparse(self.sparse).compression(match self.compression {
             Compress::Gzip => Compression::Gzip,
             Compress::Zstd => Compression::Zstd,
             Compress::None => Compression::None,
