@@ -2,13 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use oci_digest::content::{self, CopyOptions};
-use oci_digest::{MediaType, conformance, platform};
+use oci_digest::content::{self, CopyOptions, Sink, SourceExt};
+use oci_digest::{Algorithm, Descriptor, ImageManifest, MediaType, conformance, digest_of, platform};
 use oci_layout::edit::{Family, ImageEdit};
 use oci_layout::gc::GcOptions;
 use oci_layout::{Error, ImageLayout, LayoutOptions, SyncPolicy};
+
+const ROLE: &str = "OCI_LAYOUT_TEST_ROLE";
+const PATH: &str = "OCI_LAYOUT_TEST_PATH";
+
+/// How many images each process tags.
+const IMAGES: usize = 25;
 
 fn layout(folder: &Path, name: &str) -> ImageLayout {
     LayoutOptions::default().shared_blobs(folder.join("shared")).open_or_create(folder.join(name)).unwrap()
@@ -111,6 +118,103 @@ fn collections_and_writers_of_many_layouts_lose_nothing() {
         let layout = layout(at, name);
         for n in 0..15 {
             content::image(&layout, &format!("{name}-{n}"), None).unwrap();
+        }
+    }
+}
+
+/// What a spawned process does; nothing in an ordinary run.
+#[test]
+fn in_a_role() {
+    let (Ok(name), Some(at)) = (std::env::var(ROLE), std::env::var_os(PATH)) else { return };
+    let layout = layout(Path::new(&at), &name);
+    let put = |text: &str| layout.put(MediaType::ImageLayer, text.as_bytes()).unwrap();
+    let config = put("{}");
+    for n in 0..IMAGES {
+        // What nobody has, what others put just now or long ago, and a tag that moves.
+        let layers = [put(&format!("{name} {n}")), put(&format!("met {n}")), put(&format!("old {n}"))];
+        let manifest =
+            serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string();
+        let digest = digest_of(Algorithm::Sha256, manifest.as_bytes());
+        let descriptor = Descriptor::new(MediaType::ImageManifest, manifest.len() as u64, digest);
+        layout.publish(&descriptor, manifest.as_bytes(), &[&format!("{n}"), "moves"]).unwrap();
+    }
+}
+
+/// Processes that write to three layouts of one folder, and two collectors that each find garbage to remove whenever they
+/// look. The grace age is an hour, which no writer takes; what is older was made so, by its time.
+#[test]
+fn collectors_that_sweep_beside_processes_in_many_layouts_take_only_garbage() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    let names = ["a", "b", "c"];
+    names.iter().for_each(|name| drop(layout(at, name)));
+    let put_long_ago = |text: String| {
+        let layout = layout(at, "a");
+        let blob = layout.put(MediaType::ImageLayer, text.as_bytes()).unwrap();
+        let time = std::time::SystemTime::now() - 2 * HOUR;
+        let path = layout.blob_path(blob.digest()).unwrap();
+        std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+        blob
+    };
+    // An image of long ago in the layout that has no writer of its own while it is collected from the others.
+    let quiet = layout(at, "quiet");
+    let old = put_long_ago("quiet".to_owned());
+    quiet.tag(&old, "x").unwrap();
+    put_long_ago("quiet".to_owned());
+    (0..IMAGES).for_each(|n| drop(put_long_ago(format!("old {n}"))));
+    let mut writers: Vec<_> = names
+        .iter()
+        .cycle()
+        .take(6)
+        .map(|name| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "in_a_role", "--nocapture", "--test-threads=1"])
+                .envs([(ROLE, std::ffi::OsStr::new(name)), (PATH, at.as_os_str())])
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let (swept, garbage) = std::thread::scope(|scope| {
+        let collectors = ["a", "quiet"].map(|name| {
+            let (is_done, put_long_ago) = (&is_done, &put_long_ago);
+            scope.spawn(move || {
+                let others = ["a", "b", "c", "quiet"].into_iter().filter(|other| *other != name);
+                let options = GcOptions::default().grace(HOUR).sharing(others.map(|other| at.join(other)));
+                let (mut removed, mut garbage) = (0, Vec::new());
+                for round in 0.. {
+                    if is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                    garbage.push(put_long_ago(format!("garbage of {name} {round}")));
+                    removed += layout(at, name).gc(&options).unwrap().removed.files;
+                }
+                (removed, garbage)
+            })
+        });
+        for writer in &mut writers {
+            assert!(writer.wait().unwrap().success());
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let ends = collectors.map(|collector| collector.join().unwrap());
+        (ends.iter().map(|end| end.0).sum::<u64>(), ends.map(|end| end.1).concat())
+    });
+    // Two that remove the same blob at once may both count it.
+    assert!(swept >= garbage.len() as u64, "{swept} of {}", garbage.len());
+    assert!(garbage.iter().all(|blob| !quiet.contains(blob).unwrap()));
+    assert_eq!(quiet.read(&old, 99).unwrap(), b"quiet");
+    for name in names {
+        let layout = layout(at, name);
+        assert_eq!(layout.tags().unwrap().len(), IMAGES + 1);
+        for n in 0..IMAGES {
+            let manifest = layout.resolve(&n.to_string()).unwrap();
+            let manifest = layout.document::<ImageManifest>(&manifest, 1 << 20).unwrap();
+            for layer in manifest.view().layers() {
+                layout.read(layer, 99).unwrap();
+            }
+            layout.read(manifest.view().config(), 99).unwrap();
         }
     }
 }
