@@ -130,8 +130,10 @@ fn in_a_role() {
     let put = |text: &str| layout.put(MediaType::ImageLayer, text.as_bytes()).unwrap();
     let config = put("{}");
     for n in 0..IMAGES {
-        // What nobody has, what others put just now or long ago, and a tag that moves.
-        let layers = [put(&format!("{name} {n}")), put(&format!("met {n}")), put(&format!("old {n}"))];
+        // What was there for long and nobody named, which a collector may take until we rely on it: it is put again.
+        let old = format!("old {name} {} {n}", std::process::id());
+        make_old(&layout, &put(&old));
+        let layers = [put(&old), put(&format!("{name} {n}")), put(&format!("met {n}"))];
         let manifest =
             serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string();
         let digest = digest_of(Algorithm::Sha256, manifest.as_bytes());
@@ -140,11 +142,17 @@ fn in_a_role() {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn make_old(layout: &ImageLayout, blob: &Descriptor) {
+    let path = layout.blob_path(blob.digest()).unwrap();
+    std::fs::File::open(path).unwrap().set_modified(std::time::SystemTime::now() - 2 * HOUR).unwrap();
+}
+
 /// Processes that write to three layouts of one folder, and two collectors that each find garbage to remove whenever they
 /// look. The grace age is an hour, which no writer takes; what is older was made so, by its time.
 #[test]
 fn collectors_that_sweep_beside_processes_in_many_layouts_take_only_garbage() {
-    const HOUR: Duration = Duration::from_secs(3600);
     let scratch = tempfile::tempdir().unwrap();
     let at = scratch.path();
     let names = ["a", "b", "c"];
@@ -152,17 +160,14 @@ fn collectors_that_sweep_beside_processes_in_many_layouts_take_only_garbage() {
     let put_long_ago = |text: String| {
         let layout = layout(at, "a");
         let blob = layout.put(MediaType::ImageLayer, text.as_bytes()).unwrap();
-        let time = std::time::SystemTime::now() - 2 * HOUR;
-        let path = layout.blob_path(blob.digest()).unwrap();
-        std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+        make_old(&layout, &blob);
         blob
     };
-    // An image of long ago in the layout that has no writer of its own while it is collected from the others.
+    // A layout that nobody writes to has a blob of long ago.
     let quiet = layout(at, "quiet");
     let old = put_long_ago("quiet".to_owned());
     quiet.tag(&old, "x").unwrap();
-    put_long_ago("quiet".to_owned());
-    (0..IMAGES).for_each(|n| drop(put_long_ago(format!("old {n}"))));
+    make_old(&quiet, &old);
     let mut writers: Vec<_> = names
         .iter()
         .cycle()
