@@ -33,11 +33,19 @@ pub(crate) enum Call {
     Close {
         fd: i64,
     },
+    /// Another call came before this one returned: it only promises what was done when it began.
+    Syncing {
+        fd: i64,
+        all: bool,
+        began: usize,
+    },
     Sync {
         fd: i64,
+        began: Option<usize>,
     },
     SyncAll {
         fd: i64,
+        began: Option<usize>,
     },
     Folder {
         at: Option<i64>,
@@ -66,9 +74,10 @@ pub(crate) enum Call {
 pub(crate) const TRACED: &str = "open,openat,creat,close,dup,dup2,dup3,fcntl,write,pwrite64,writev,lseek,ftruncate,fsync,fdatasync,\
     syncfs,mkdir,mkdirat,linkat,rename,renameat,renameat2,unlink,unlinkat,copy_file_range,sendfile,ioctl,truncate,link";
 
-/// The calls of a log that was recorded with `-f -xx`, in the order in which they returned; closing happens when it begins.
+/// The calls of a log that was recorded with `-f -xx`, in the order in which they returned. Closing happens when it
+/// begins, which strace always sees before any thread is given the number again.
 pub(crate) fn calls(log: &str, root: &str) -> Vec<Call> {
-    let mut begun: HashMap<&str, String> = HashMap::new();
+    let mut begun: HashMap<&str, (String, Option<usize>)> = HashMap::new();
     let mut calls = Vec::new();
     for line in log.lines() {
         let Some((thread, rest)) = line.trim_start().split_once(' ') else { continue };
@@ -76,22 +85,32 @@ pub(crate) fn calls(log: &str, root: &str) -> Vec<Call> {
         if let Some(begin) = rest.strip_suffix("<unfinished ...>") {
             let begin = begin.trim_end();
             if begin.starts_with("close(") {
-                // Another thread may be given the number before this call returns.
                 calls.extend(parse(&format!("{begin}) = 0"), root));
-            } else {
-                begun.insert(thread, begin.to_owned());
+                continue;
             }
+            let number = calls.len();
+            let syncing = match parse(&format!("{begin}) = 0"), root).filter(|_| begin.contains("sync")) {
+                Some(Call::Sync { fd, .. }) => Some(Call::Syncing { fd, all: false, began: number }),
+                Some(Call::SyncAll { fd, .. }) => Some(Call::Syncing { fd, all: true, began: number }),
+                _ => None,
+            };
+            begun.insert(thread, (begin.to_owned(), syncing.as_ref().map(|_| number)));
+            calls.extend(syncing);
             continue;
         }
-        let whole = match rest.strip_prefix("<... ") {
+        let (whole, number) = match rest.strip_prefix("<... ") {
             Some(resumed) => {
                 let Some((_, end)) = resumed.split_once(" resumed>") else { continue };
-                let Some(begin) = begun.remove(thread) else { continue };
-                format!("{begin}{end}")
+                let Some((begin, number)) = begun.remove(thread) else { continue };
+                (format!("{begin}{end}"), number)
             }
-            None => rest.to_owned(),
+            None => (rest.to_owned(), None),
         };
-        calls.extend(parse(&whole, root));
+        let mut call = parse(&whole, root);
+        if let Some(Call::Sync { began, .. } | Call::SyncAll { began, .. }) = &mut call {
+            *began = number;
+        }
+        calls.extend(call);
     }
     calls
 }
@@ -129,8 +148,8 @@ fn parse(line: &str, root: &str) -> Option<Call> {
             Call::Duplicate { fd: number(0)?, new: result }
         }
         "close" => Call::Close { fd: number(0)? },
-        "fsync" | "fdatasync" => Call::Sync { fd: number(0)? },
-        "syncfs" => Call::SyncAll { fd: number(0)? },
+        "fsync" | "fdatasync" => Call::Sync { fd: number(0)?, began: None },
+        "syncfs" => Call::SyncAll { fd: number(0)?, began: None },
         "mkdir" => Call::Folder { at: None, path: path(0)? },
         "mkdirat" => Call::Folder { at: at(0), path: path(1)? },
         "linkat" => {

@@ -30,6 +30,11 @@ pub(crate) enum Survives {
 pub(crate) struct Disk {
     nodes: Vec<Node>,
     heeds: Heeds,
+    /// How many calls there were, and at which of them each node was as it is synced.
+    time: usize,
+    synced_at: BTreeMap<usize, usize>,
+    /// What syncs that have not returned will have promised: by when they began, the nodes as they were.
+    begun: BTreeMap<usize, (usize, Vec<(usize, Node)>)>,
 }
 
 /// Everything below a folder by path; folders, which come before what is in them, have no bytes.
@@ -43,6 +48,7 @@ pub(crate) enum Heeds {
     OfFolders,
 }
 
+#[derive(Clone)]
 enum Node {
     File { bytes: Vec<u8>, synced: Vec<u8> },
     Folder { names: BTreeMap<String, usize>, synced: BTreeMap<String, usize> },
@@ -57,10 +63,12 @@ impl Node {
         Self::File { bytes: Vec::new(), synced: Vec::new() }
     }
 
-    fn sync(&mut self) {
-        match self {
-            Self::File { bytes, synced } => synced.clone_from(bytes),
-            Self::Folder { names, synced } => synced.clone_from(names),
+    /// On the disk is what another state of it has.
+    fn sync(&mut self, as_in: &Self) {
+        match (self, as_in) {
+            (Self::File { synced, .. }, Self::File { bytes, .. }) => synced.clone_from(bytes),
+            (Self::Folder { synced, .. }, Self::Folder { names, .. }) => synced.clone_from(names),
+            _ => unreachable!("a file is no folder"),
         }
     }
 }
@@ -74,12 +82,14 @@ pub(crate) struct Descriptors {
 impl Disk {
     /// One empty folder.
     pub(crate) fn new(heeds: Heeds) -> Self {
-        Self { nodes: vec![Node::folder()], heeds }
+        let (synced_at, begun) = Default::default();
+        Self { nodes: vec![Node::folder()], heeds, time: 0, synced_at, begun }
     }
 
     /// Does what a call did. `false`: nothing to these files.
     pub(crate) fn apply(&mut self, call: &Call, descriptors: &mut Descriptors) -> bool {
         let open = &mut descriptors.open;
+        self.time += 1;
         match call {
             Call::Open { at, path, create, unnamed, truncate, fd } => {
                 let Some((folder, name)) = self.locate(*at, path, open) else { return false };
@@ -133,24 +143,28 @@ impl Disk {
                 open.remove(fd);
                 false
             }
-            Call::Sync { fd } => {
+            Call::Syncing { fd, all, began } => {
+                if let Some((node, _)) = open.get(fd) {
+                    self.begun.insert(*began, (self.time, self.states(*node, *all)));
+                }
+                false
+            }
+            Call::Sync { fd, began } => {
                 let Some((node, _)) = open.get(fd) else { return false };
-                let node = &mut self.nodes[*node];
-                let heeded = match self.heeds {
-                    Heeds::All => true,
-                    Heeds::OfFiles => matches!(node, Node::File { .. }),
-                    Heeds::OfFolders => matches!(node, Node::Folder { .. }),
+                let heeded = match (self.heeds, &self.nodes[*node]) {
+                    (Heeds::All, _) => true,
+                    (Heeds::OfFiles, node) => matches!(node, Node::File { .. }),
+                    (Heeds::OfFolders, node) => matches!(node, Node::Folder { .. }),
                 };
                 if heeded {
-                    node.sync();
+                    self.sync(*node, false, *began);
                 }
                 true
             }
-            Call::SyncAll { fd } => {
-                if open.contains_key(fd) {
-                    self.nodes.iter_mut().for_each(Node::sync);
-                }
-                open.contains_key(fd)
+            Call::SyncAll { fd, began } => {
+                let Some((node, _)) = open.get(fd) else { return false };
+                self.sync(*node, true, *began);
+                true
             }
             Call::Folder { at, path } => {
                 let Some((folder, name)) = self.locate(*at, path, open) else { return false };
@@ -220,6 +234,26 @@ impl Disk {
                         self.gather(*node, survives, chance, &at.join(name), state);
                     }
                 }
+            }
+        }
+    }
+
+    /// A node as it is, or all of them.
+    fn states(&self, node: usize, all: bool) -> Vec<(usize, Node)> {
+        let wanted = self.nodes.iter().enumerate().filter(|(n, _)| all || *n == node);
+        wanted.map(|(n, state)| (n, state.clone())).collect()
+    }
+
+    /// Syncs a node, or all, as they were when the call began.
+    fn sync(&mut self, node: usize, all: bool, began: Option<usize>) {
+        let begun = began.and_then(|began| self.begun.remove(&began));
+        let (time, states) = begun.unwrap_or_else(|| (self.time, self.states(node, all)));
+        for (node, state) in states {
+            let at = self.synced_at.entry(node).or_default();
+            // One that began later has returned already.
+            if *at < time {
+                *at = time;
+                self.nodes[node].sync(&state);
             }
         }
     }
