@@ -40,6 +40,38 @@ fn what_no_tag_leads_to_goes() {
     );
 }
 
+/// Two layouts with their blobs in one folder: neither alone knows what is nobody's.
+#[test]
+fn shared_blobs_are_everybodys() {
+    let scratch = Scratch::new();
+    scratch.small("v1");
+    scratch.image("v2", &[|layer| layer.add_dir("x", 0o755).unwrap()], json!({"author": "v2"}));
+    fs::rename(scratch.path("images/blobs"), scratch.path("blobs")).unwrap();
+    fs::create_dir(scratch.path("images/blobs")).unwrap();
+    copy(&scratch.path("images"), &scratch.path("other"));
+    let shared = |command: &'static str, more: &[&'static str]| {
+        let options = ["images", "--shared-blob-dir", "blobs"];
+        [&[command][..], &options[..], more].concat()
+    };
+    let untag = |layout: &str, tag: &str| scratch.prints(&["untag", &format!("{layout}:{tag}")]);
+    untag("images", "v1");
+    untag("images", "v2");
+    untag("other", "v2");
+    let blobs = || names(&scratch.path("blobs/sha256")).len();
+    let before = blobs();
+    let output = scratch.run(&shared("gc", &["--grace=0"]));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(blobs(), before);
+    let out = scratch.prints(&shared("fsck", &[]));
+    assert!(out.starts_with("info: ") && out.lines().count() == 1, "{out}");
+    let out = scratch.prints(&shared("fsck", &["--sharing", "other"]));
+    assert_eq!(out.lines().filter(|line| line.starts_with("info: ")).count(), 3, "{out}");
+    let out = scratch.prints(&shared("gc", &["--grace=0", "--sharing", "other"]));
+    assert!(out.lines().last().unwrap().starts_with("removed 3 "), "{out}");
+    assert_eq!(blobs(), before - 3);
+    scratch.misused(&["gc", "images", "--sharing", "other"], "--shared-blob-dir");
+}
+
 #[test]
 fn damage_is_found_told_and_mended() {
     let scratch = Scratch::new();

@@ -9,7 +9,6 @@ use oci_layout::ImageLayout;
 use oci_layout::archive::{ArchiveOptions, DockerArchiveWriter, FlatImage, OciArchiveWriter};
 
 use crate::place::{Archive, Place};
-use crate::source::layout_options;
 
 /// An opened destination. Archives count only when they are finished.
 pub(crate) enum Destination {
@@ -35,7 +34,9 @@ impl Destination {
         };
         Ok(match place {
             Place::Registry(reference) => Self::Registry(Box::new(access.repository(reference)?)),
-            Place::Layout(image) => Self::Layout(layout_options(shared).open_or_create(&image.layout)?),
+            Place::Layout(image) => {
+                Self::Layout(examples::layout_options(shared).open_or_create(&image.layout)?)
+            }
             Place::Archive { kind: Archive::Oci, path, .. } if place.is_stream() => {
                 Self::Oci(OciArchiveWriter::stream(std::io::stdout(), &options(path))?)
             }
@@ -61,7 +62,7 @@ impl Destination {
         Ok(match place {
             Place::Registry(_) => Some(Self::open(place, access, None)?),
             Place::Layout(image) if image.layout.join("oci-layout").exists() => {
-                Some(Self::Layout(layout_options(shared).open(&image.layout)?))
+                Some(Self::Layout(examples::layout_options(shared).open(&image.layout)?))
             }
             Place::Flat(path) if path.join("manifest.json").exists() => {
                 Some(Self::Flat(FlatImage::open(path)?))

@@ -5,7 +5,6 @@ use std::path::Path;
 use examples::{Access, Failure, decompress};
 use oci_digest::Descriptor;
 use oci_digest::content::Source;
-use oci_layout::LayoutOptions;
 use oci_layout::archive::{ArchiveOptions, DockerArchive, FlatImage, OciArchive};
 
 use crate::place::{Archive, Place};
@@ -15,11 +14,6 @@ pub(crate) struct Opened {
     pub(crate) source: Box<dyn Source>,
     pub(crate) name: String,
     pub(crate) tags: Vec<String>,
-}
-
-/// How a layout is opened whose blobs may be in a folder that it shares with others.
-pub(crate) fn layout_options(shared: Option<&Path>) -> LayoutOptions {
-    shared.map_or_else(LayoutOptions::default, |folder| LayoutOptions::default().shared_blobs(folder))
 }
 
 /// Opens a place and finds out what is meant there.
@@ -57,7 +51,7 @@ fn list(place: &Place, shared: Option<&Path>) -> Result<Listed, Failure> {
     let options = ArchiveOptions::default().decompress(decompress);
     match place {
         Place::Layout(image) => {
-            let layout = layout_options(shared).open(&image.layout)?;
+            let layout = examples::layout_options(shared).open(&image.layout)?;
             let (roots, tags) = (layout.roots()?, layout.tags()?);
             Ok(Listed { source: Box::new(layout), roots, tags })
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use examples::{Access, Failure, Progress, decompress, print_line, printable};
+use examples::{Access, Failure, Progress, SharedBlobs, decompress, print_line, printable};
 use oci_client::Reference;
 use oci_digest::content::Source;
 use oci_layout::ImageLayout;
@@ -40,6 +40,8 @@ pub(crate) struct Fsck {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    shared: SharedBlobs,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -54,8 +56,11 @@ impl Fsck {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let cancel = examples::interruption()?;
         let progress = Progress::new(self.json);
-        let layout = ImageLayout::open(&self.layout)?;
-        let options = FsckOptions::default().cancel(cancel).observer(observer(&progress));
+        let layout = self.shared.open(&self.layout)?;
+        let mut options = FsckOptions::default().cancel(cancel).observer(observer(&progress));
+        if let Some(others) = self.shared.sharing() {
+            options = options.sharing(others);
+        }
         let options = match self.level {
             Depth::Structure => options.level(Level::Structure),
             Depth::Digests => options,

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use examples::{Failure, human_size, print_line};
-use oci_layout::ImageLayout;
+use examples::{Failure, SharedBlobs, human_size, print_line};
 use oci_layout::gc::{Count, GcEvent, GcOptions};
 use serde_json::{Value, json};
 
@@ -31,14 +30,16 @@ pub(crate) struct Gc {
     /// and at the end "done" (live, removed, spared, stale, each with files and bytes)
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shared: SharedBlobs,
 }
 
 impl Gc {
     pub(crate) fn go(self) -> Result<ExitCode, Failure> {
         let cancel = examples::interruption()?;
-        let layout = ImageLayout::open(&self.layout)?;
+        let layout = self.shared.open(&self.layout)?;
         let (is_json, dry_run) = (self.json, self.dry_run);
-        let options = GcOptions::default()
+        let mut options = GcOptions::default()
             .dry_run(dry_run)
             .grace(self.grace)
             .ignore_damage(self.ignore_damage)
@@ -51,6 +52,9 @@ impl Gc {
                     (false, None) => {}
                 }
             });
+        if let Some(others) = self.shared.sharing() {
+            options = options.sharing(others);
+        }
         let report = layout.gc(&options)?;
         if self.json {
             print_line(json!({"event": "done", "dry_run": dry_run, "live": counted(report.live),
