@@ -54,7 +54,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
 type Decoded = Result<(Vec<u8>, Option<usize>, Vec<Notice>), String>;
 
 fn decode(blob: &[u8], declared: Option<Compression>, piece: usize) -> Decoded {
-    let text = |e: io::Error| oci_unpack::Error::io("", e).to_string();
+    // In which words zstd's library refuses something depends on the pieces that it meets it in.
+    let text = |e: io::Error| {
+        let text = oci_unpack::Error::io("", e).to_string();
+        text.split_once("zstd: ").map_or(text.clone(), |(before, _)| format!("{before}zstd"))
+    };
     let mut decoder = Decoder::new(Pieces(blob, piece), declared).map_err(|e| e.to_string())?;
     let mut out = Vec::new();
     let mut buffer = vec![0; piece.min(4096)];
