@@ -1,8 +1,11 @@
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SigSet, Signal, raise};
 use oci_digest::CancelToken;
+
+use crate::Failure;
 
 /// What ends a program from outside, and may be cleaned up after.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -13,7 +16,7 @@ static WATCHING: Mutex<Option<CancelToken>> = Mutex::new(None);
 /// A token that is raised when the program is interrupted, so that work ends at its next step and cleans up.
 ///
 /// Call it before threads are started: they inherit that these signals wait for the thread that watches. A signal that
-/// comes a second time ends the program at once. A program whose work ends early calls [`die_of_signal`].
+/// comes a second time ends the program at once. Such a program returns what [`end`] gives.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -40,17 +43,19 @@ pub fn interruption() -> std::io::Result<CancelToken> {
     Ok(watching.insert(token).clone())
 }
 
-/// The signal that raised the token of [`interruption`].
-pub fn interrupted_by() -> Option<&'static str> {
-    received().map(Signal::as_str)
-}
-
-/// Ends this program by the signal that interrupted it, if one did: so a shell sees that it was interrupted, and
-/// does not go on with the next command of a script.
-pub fn die_of_signal() {
-    let Some(signal) = received() else { return };
-    let _ = raise(signal);
-    let _ = SigSet::from(signal).thread_unblock();
+/// The exit code of a program that is done. What failed is told; one that was interrupted meanwhile ends by the signal,
+/// so that a shell sees it, and does not go on with the next command of a script.
+pub fn end(outcome: Result<ExitCode, Failure>) -> ExitCode {
+    match (outcome, received()) {
+        (Ok(code), _) => code,
+        (Err(_), Some(signal)) => {
+            let code = Failure::new(format!("interrupted by {}", signal.as_str())).report();
+            let _ = raise(signal);
+            let _ = SigSet::from(signal).thread_unblock();
+            code
+        }
+        (Err(failure), None) => failure.report(),
+    }
 }
 
 fn received() -> Option<Signal> {

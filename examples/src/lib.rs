@@ -22,7 +22,7 @@ pub use decompress::decompress;
 pub use failure::Failure;
 pub use image_name::{ImageName, split_name};
 pub use images::{is_complete, platform_of, pull};
-pub use interrupt::{die_of_signal, interrupted_by, interruption};
+pub use interrupt::{end, interruption};
 pub use progress::{Counted, Progress};
 pub use shared_blobs::{SharedBlobs, layout_options};
 pub use source_date::{rfc3339, source_date, source_date_epoch};

@@ -12,7 +12,6 @@ mod source;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use examples::Failure;
 
 /// Brings container images from any place to any other, and shows what is there.
 ///
@@ -44,13 +43,5 @@ fn main() -> ExitCode {
         Command::Inspect(command) => command.go(),
         Command::ListTags(command) => command.go(),
     };
-    match (outcome, examples::interrupted_by()) {
-        (Ok(()), _) => ExitCode::SUCCESS,
-        (Err(_), Some(signal)) => {
-            let code = Failure::new(format!("interrupted by {signal}")).report();
-            examples::die_of_signal();
-            code
-        }
-        (Err(failure), None) => failure.report(),
-    }
+    examples::end(outcome.map(|()| ExitCode::SUCCESS))
 }

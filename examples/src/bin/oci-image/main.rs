@@ -32,7 +32,6 @@ mod values;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use examples::Failure;
 
 /// Works on images in OCI image layouts: unpacks and packs them, changes what they say, lists, checks and cleans up.
 ///
@@ -90,14 +89,5 @@ fn main() -> ExitCode {
         Command::Gc(command) => command.go(),
         Command::Fsck(command) => command.go(),
     };
-    match (outcome, examples::interrupted_by()) {
-        (Ok(code), _) => code,
-        (Err(_), Some(signal)) => {
-            let failure = Failure::new(format!("interrupted by {signal}"));
-            let code = failure.report();
-            examples::die_of_signal();
-            code
-        }
-        (Err(failure), None) => failure.report(),
-    }
+    examples::end(outcome)
 }
